@@ -1,0 +1,81 @@
+"""Stripe's customer portal, checkout and subscription status for Clerk and Supabase.
+
+`create_app()` is the service; `blueprint(settings)` is its part for another Flask app.
+"""
+
+import re
+from typing import NoReturn
+
+from flask import Blueprint, Flask, current_app, request
+from flask_cors import CORS
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal_service import billing, errors, health, observability, webhook
+from portal_service.config import ConfigError, Settings
+from portal_service.services import Services
+
+__all__ = ["ConfigError", "Settings", "blueprint", "create_app"]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The standalone service.
+
+    settings: read from the environment where none are given. Raises ConfigError.
+    """
+    settings = settings or Settings.from_environment()
+    observability.configure_logging(settings.log_format, settings.log_level)
+    app = Flask(__name__, static_folder=None)
+    _dress(app, settings)
+    services = Services.of(settings)
+    app.register_blueprint(_billing_blueprint(services))
+    app.register_blueprint(health.blueprint(services))
+    if hops := settings.trusted_proxy_hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    return app
+
+
+def blueprint(settings: Settings) -> Blueprint:
+    """All of the service that stands under `settings.url_prefix`, for a Flask app of one's own.
+
+    Reads no environment, adds nothing at the root, and leaves the app's own log and errors alone.
+    """
+    return _billing_blueprint(Services.of(settings))
+
+
+def _billing_blueprint(services: Services) -> Blueprint:
+    parent = Blueprint("portal_service", __name__, url_prefix=services.settings.url_prefix)
+    _dress(parent, services.settings)
+    parent.register_blueprint(billing.bp)
+    parent.register_blueprint(webhook.bp)
+    for rule in ("/", "/<path:unknown>"):
+        parent.add_url_rule(
+            rule, view_func=_refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
+        )
+    parent.record(lambda state: services.attach(state.app))
+    return parent
+
+
+def _dress(scaffold: Flask | Blueprint, settings: Settings) -> None:
+    """Give every answer below it the contract's shape: ids and log, errors, CORS."""
+    observability.observe(scaffold)
+    errors.register(scaffold)
+    CORS(
+        scaffold,
+        origins=[re.compile(pattern) for pattern in settings.origin_patterns],
+        methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["X-Request-ID", "Retry-After"],
+        supports_credentials=False,
+        max_age=600,
+    )
+
+
+def _refuse(unknown: str = "") -> NoReturn:
+    """What is below our prefix is ours: unknown paths and methods answer in our shape."""
+    del unknown
+    methods: set[str] = set()
+    for rule in current_app.url_map.iter_rules():
+        if rule.rule == request.path and rule is not request.url_rule:
+            methods |= rule.methods or set()
+    raise MethodNotAllowed(sorted(methods)) if methods else NotFound()

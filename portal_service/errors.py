@@ -1,0 +1,94 @@
+"""Every failure of a request as one JSON shape. The codes are the contract, the sentences are for
+people; what a vendor said stays in the log.
+"""
+
+import logging
+
+from flask import Response, jsonify, request
+from flask.sansio.scaffold import Scaffold
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from portal_service.observability import log, request_id
+
+# code: (HTTP status, sentence). The first three sentences are the tutorial's, word for word.
+ERRORS = {
+    "unauthorized": (401, "Unauthorized"),
+    "user_not_found": (404, "User not found"),
+    "no_subscription": (404, "No subscription found"),
+    "invalid_request": (400, "The request is not valid"),
+    "invalid_signature": (400, "The signature is not valid"),
+    "invalid_payload": (400, "The payload is not a Stripe event"),
+    "origin_not_allowed": (403, "This origin is not allowed"),
+    "impersonation_not_allowed": (403, "Not possible while impersonating a user"),
+    "not_found": (404, "There is nothing at this address"),
+    "method_not_allowed": (405, "This method is not allowed here"),
+    "already_subscribed": (409, "There is a subscription already; manage it in the portal"),
+    "customer_not_found": (409, "The payment provider does not know this customer any more"),
+    "stripe_refused": (409, "The payment provider refused this request"),
+    "rate_limited": (429, "Too many requests; try again later"),
+    "portal_not_configured": (500, "The customer portal is not configured yet"),
+    "internal_error": (500, "Something went wrong on our side"),
+    "stripe_unavailable": (503, "The payment provider does not answer; try again later"),
+    "database_unavailable": (503, "The database does not answer; try again later"),
+    "clerk_unavailable": (503, "The sign-in provider does not answer; try again later"),
+}
+RETRY_AFTER_SECONDS = 5
+
+
+class ServiceError(Exception):
+    """A failure with a code of the contract.
+
+    detail: replaces the sentence of the table; never what a vendor said.
+    status: replaces the status of the table (413 and 415 of `invalid_request`).
+    retry_after: seconds after which trying again can help; 503s have one by themselves.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str | None = None,
+        *,
+        status: int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(code)
+        table_status, sentence = ERRORS[code]
+        self.code = code
+        self.status = status or table_status
+        self.sentence = detail or sentence
+        self.retry_after = retry_after or (RETRY_AFTER_SECONDS if self.status == 503 else None)
+
+
+def register(scaffold: Scaffold) -> None:
+    """Answer every exception below an app or a blueprint in our shape."""
+    scaffold.register_error_handler(ServiceError, _service_error)
+    scaffold.register_error_handler(HTTPException, _http_error)
+    scaffold.register_error_handler(Exception, _unexpected)
+
+
+def _service_error(error: ServiceError) -> Response:
+    response = jsonify(error=error.sentence, code=error.code, request_id=request_id())
+    response.status_code = error.status
+    if error.retry_after:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _http_error(error: HTTPException) -> Response:
+    """What Flask and Werkzeug refuse by themselves: unknown paths, methods, bodies."""
+    status = error.code or 500
+    if status >= 500:
+        code = "internal_error"
+    else:
+        code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
+    response = _service_error(ServiceError(code, status=status))
+    if isinstance(error, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log(logging.ERROR, "unexpected error", path=request.path, exc_info=error)
+    return _service_error(ServiceError("internal_error"))

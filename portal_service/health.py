@@ -1,0 +1,119 @@
+"""What operators and machines ask at the root: healthz, readyz, metrics, openapi.json."""
+
+import hmac
+import json
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from portal_service.errors import ServiceError
+from portal_service.services import Services, services
+from portal_service.stripe_api import StripeRefused
+
+CACHE_SECONDS = 5.0
+_DEFAULT_PREFIX = "/api/stripe"
+_DOCUMENT = Path(__file__).with_name("openapi.json")
+
+UP, DEGRADED = "up", "degraded"
+
+
+def blueprint(of: Services) -> Blueprint:
+    """The four root endpoints of the standalone service."""
+    bp = Blueprint("health", __name__)
+    readiness = Readiness(of)
+    bp.add_url_rule("/healthz", view_func=healthz)
+    bp.add_url_rule("/readyz", view_func=readiness.answer, endpoint="readyz")
+    bp.add_url_rule("/metrics", view_func=metrics)
+    bp.add_url_rule("/openapi.json", view_func=openapi, endpoint="openapi")
+    return bp
+
+
+def healthz() -> dict[str, str]:
+    """Whether the process answers; touches nothing."""
+    return {"status": "ok"}
+
+
+def metrics() -> Response:
+    token = services().settings.metrics_token
+    if token:
+        given = request.headers.get("Authorization", "").encode()
+        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+            raise ServiceError("unauthorized")
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # all workers of this machine together
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def openapi() -> dict[str, Any]:
+    return document(services().settings.url_prefix)
+
+
+def document(url_prefix: str) -> dict[str, Any]:
+    """The contract as OpenAPI 3.1, its paths under the prefix that is in use."""
+    contract: dict[str, Any] = json.loads(_DOCUMENT.read_text())
+    paths = contract["paths"]
+    contract["paths"] = {
+        re.sub(f"^{_DEFAULT_PREFIX}", url_prefix, path): paths[path] for path in paths
+    }
+    return contract
+
+
+class Readiness:
+    """Whether anything can be served, and which dependency is in trouble. Asked once per 5 s, so
+    that nobody can spend our quotas by asking.
+    """
+
+    def __init__(self, of: Services) -> None:
+        self._services = of
+        self._lock = threading.Lock()
+        self._known_at = -CACHE_SECONDS
+        self._known: tuple[dict[str, Any], int] = ({}, 503)
+
+    def answer(self) -> tuple[dict[str, Any], int]:
+        with self._lock:
+            if time.monotonic() - self._known_at >= CACHE_SECONDS:
+                self._known = self._look()
+                self._known_at = time.monotonic()
+            return self._known
+
+    def _look(self) -> tuple[dict[str, Any], int]:
+        missing: list[str] = []
+        checks = {
+            "database": self._state(lambda: missing.extend(self._missing())),
+            "stripe": self._state(self._services.stripe.ping),
+            "clerk": self._state(self._ask_clerk),
+        }
+        ready = checks["database"] == UP and not missing
+        checks["schema"] = UP if ready else DEGRADED
+        body: dict[str, Any] = {"status": "ready" if ready else "unavailable", "checks": checks}
+        if missing:
+            body["missing"] = missing
+        return body, 200 if ready else 503
+
+    def _state(self, ask: Callable[[], None]) -> str:
+        try:
+            ask()
+        except StripeRefused:
+            return UP  # it answered
+        except ServiceError:
+            return DEGRADED
+        return UP
+
+    def _missing(self) -> list[str]:
+        name = self._services.database.missing_schema()
+        return [name] if name else []
+
+    def _ask_clerk(self) -> None:
+        keys = self._services.clerk.key_set
+        if keys is not None and not keys.probe():
+            raise ServiceError("clerk_unavailable")

@@ -1,0 +1,135 @@
+"""What a request may say: bodies, return addresses, locales. Anything else is `invalid_request`.
+Pure but for reading the body; decides nothing.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import request
+
+from portal_service.config import Plan, Settings, origin_of
+from portal_service.errors import ServiceError
+
+BODY_LIMIT = 16 * 1024
+WEBHOOK_LIMIT = 1024 * 1024
+_LONGEST_URL = 2000
+
+FLOWS = ("payment_method_update", "subscription_cancel", "subscription_update")
+# Stripe's two lists; a test holds them to the SDK's.
+_COMMON_LOCALES = (
+    "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil",
+    "fr", "fr-CA", "hr", "hu", "id", "it", "ja", "ko", "lt", "lv", "ms", "mt", "nb", "nl",
+    "pl", "pt", "pt-BR", "ro", "ru", "sk", "sl", "sv", "th", "tr", "vi", "zh", "zh-HK", "zh-TW",
+)  # fmt: skip
+PORTAL_LOCALES = (*_COMMON_LOCALES, "en-AU", "en-CA", "en-IE", "en-IN", "en-NZ", "en-SG")
+CHECKOUT_LOCALES = (*_COMMON_LOCALES, "hi-IN")
+
+
+def bad(detail: str) -> ServiceError:
+    return ServiceError("invalid_request", detail)
+
+
+def raw_body(limit: int) -> bytes:
+    """The body as it was sent, at most `limit` bytes. Raises ServiceError (413)."""
+    # Werkzeug cuts a chunked body at the limit without a word: one byte more shows it.
+    request.max_content_length = limit + 1
+    body = request.get_data()
+    if len(body) > limit:
+        raise ServiceError("invalid_request", "The body is too large", status=413)
+    return body
+
+
+def json_body(allowed: Iterable[str]) -> dict[str, Any]:
+    """The fields of a JSON body; no body at all is an empty one."""
+    body = raw_body(BODY_LIMIT)
+    if not body.strip():
+        return {}
+    if not request.is_json:
+        raise ServiceError("invalid_request", "Send application/json", status=415)
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise bad("The body is not JSON") from error
+    if not isinstance(fields, dict):
+        raise bad("The body is not a JSON object")
+    unknown = set(fields) - set(allowed)
+    if unknown:
+        raise bad(f"Only these fields are known: {', '.join(allowed)}")
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def flow(fields: dict[str, Any]) -> str | None:
+    wanted = fields.get("flow")
+    if wanted is not None and wanted not in FLOWS:
+        raise bad(f"flow is one of {', '.join(FLOWS)}")
+    return wanted
+
+
+def price(fields: dict[str, Any], plans: tuple[Plan, ...]) -> str:
+    """The price that a plan's name, or a listed price, stands for; the first plan's by default."""
+    if "plan" in fields and "price" in fields:
+        raise bad("Send a plan or a price, not both")
+    if "price" in fields:
+        listed = [price for plan in plans for price in plan.prices]
+        if fields["price"] not in listed:
+            raise bad("price is not a price of a plan")
+        return str(fields["price"])
+    for plan in plans:
+        if fields.get("plan", plans[0].name) == plan.name:
+            return plan.prices[0]
+    raise bad(f"plan is one of {', '.join(plan.name for plan in plans)}")
+
+
+def quantity(fields: dict[str, Any]) -> int:
+    wanted = fields.get("quantity", 1)
+    if not isinstance(wanted, int) or isinstance(wanted, bool) or not 1 <= wanted <= 999_999:
+        raise bad("quantity is a whole number from 1")
+    return wanted
+
+
+def checkout_session_id(fields: dict[str, Any]) -> str | None:
+    wanted = fields.get("checkout_session_id")
+    if wanted is not None and not (
+        isinstance(wanted, str) and re.fullmatch(r"cs_[A-Za-z0-9_]{1,250}", wanted)
+    ):
+        raise bad("checkout_session_id is cs_… as the success URL has it")
+    return wanted
+
+
+def locale(fields: dict[str, Any], supported: Iterable[str]) -> str | None:
+    """An exact match, else the language, else `auto`; None where nothing was asked for."""
+    wanted = fields.get("locale")
+    if wanted is None:
+        return None
+    by_name = {name.lower(): name for name in supported}
+    name = wanted.lower().replace("_", "-") if isinstance(wanted, str) else ""
+    return by_name.get(name) or by_name.get(name.partition("-")[0]) or "auto"
+
+
+def return_url(fields: dict[str, Any], settings: Settings) -> str | None:
+    """Where to come back to: a path of the app, or an address whose origin is allowed."""
+    wanted = fields.get("return_path")
+    if wanted is None:
+        return None
+    wrong = bad(
+        "return_path is a path of the app, as /settings, or an address of an allowed origin"
+    )
+    # Browsers drop tabs and line ends and read a backslash as a slash: none of these, nor
+    # anything but ASCII, gets as far as being parsed.
+    if not isinstance(wanted, str) or not re.fullmatch(rf"[!-~]{{1,{_LONGEST_URL}}}", wanted):
+        raise wrong
+    if "\\" in wanted or re.match(r"//", wanted):
+        raise wrong
+    if wanted.startswith("/"):
+        return settings.app_url + wanted
+    try:
+        parts = urlsplit(wanted)
+        allowed = re.match(r"https?://[^/]", wanted) and settings.allows_origin(origin_of(wanted))
+    except ValueError as error:
+        raise wrong from error
+    if not allowed or parts.username is not None or parts.password is not None:
+        raise wrong
+    return wanted

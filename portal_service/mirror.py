@@ -1,0 +1,245 @@
+"""The ordering rule: how Stripe's deliveries, and questions to Stripe, keep the table true.
+
+    A webhook's snapshot is trusted only when Stripe stamped it clearly later than what the row
+    already describes. Anything else asks Stripe for the present state, and writes it over the
+    revision that was read before asking.
+
+Knows no HTTP and no SQL. docs/ordering.md says what each part is for.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import stripe
+
+from portal_service import deadline
+from portal_service.config import Settings
+from portal_service.errors import ServiceError
+from portal_service.observability import LIVE_MISSING, log, unknown_price
+from portal_service.single_flight import Flight, SingleFlight
+from portal_service.stripe_api import CustomerMissing, NotAtStripe, Stripe
+from portal_service.subscription import (
+    COLUMNS,
+    KNOWN_STATUSES,
+    Row,
+    StripeObject,
+    clerk_user_of,
+    customer_of,
+    has_unknown_price,
+    is_ours,
+    row_of,
+)
+from portal_service.supabase_db import Database
+
+Event = dict[str, Any]
+Outcome = Literal["applied", "refreshed", "unchanged", "ignored"]
+
+# To use a new type of event: one line here and one test. Thin twins are named `v1.` + type.
+SUBSCRIPTION_EVENTS = frozenset(
+    f"customer.subscription.{change}"
+    for change in (
+        "created", "updated", "deleted", "paused", "resumed",
+        "pending_update_applied", "pending_update_expired",
+    )
+)  # fmt: skip
+CHECKOUT_EVENTS = frozenset(
+    {"checkout.session.completed", "checkout.session.async_payment_succeeded"}
+)
+OUR_RELEASE = stripe.api_version.partition(".")[2]
+_JITTER_SECONDS = 0.1
+
+
+class Mirror:
+    """Keeps the rows equal to Stripe's subscriptions."""
+
+    def __init__(self, settings: Settings, database: Database, stripe_: Stripe) -> None:
+        self._settings = settings
+        self._database = database
+        self._stripe = stripe_
+        self._flights: SingleFlight[Outcome] = SingleFlight()
+
+    def apply(self, event: Event) -> Outcome:
+        """Take in one verified event. Once this returns, what it says is committed."""
+        kind = event["type"].removeprefix("v1.") if _is_thin(event) else event["type"]
+        if kind not in SUBSCRIPTION_EVENTS | CHECKOUT_EVENTS or not self._is_for_us(event):
+            return "ignored"
+        if _is_thin(event):
+            related = event["related_object"]["id"]
+            if kind in SUBSCRIPTION_EVENTS:
+                return self.refresh(related)
+            return self.apply_checkout(self._stripe.checkout_session(related))
+        if kind in CHECKOUT_EVENTS:
+            return self.apply_checkout(event["data"]["object"])
+        return self._apply_snapshot(event)
+
+    def refresh(self, subscription_id: str, clerk_user_id: str | None = None) -> Outcome:
+        """Ask Stripe for the present state and write it.
+
+        clerk_user_id: of the metadata of the checkout session that made the subscription.
+        """
+        return self._flights.run(
+            subscription_id, lambda flight: self._refresh(subscription_id, flight), clerk_user_id
+        )
+
+    def refresh_customer(self, customer: str, rows: Iterable[Row]) -> list[StripeObject]:
+        """Ask Stripe for all subscriptions of a customer, write them, and return them.
+
+        rows: those that the database has, read before this call.
+        Raises CustomerMissing, after the rows were brought to an end.
+        """
+        known = {
+            row["stripe_subscription_id"]: row
+            for row in rows
+            if row["stripe_customer_id"] == customer and row["stripe_subscription_id"]
+        }
+        missing = None
+        subscriptions: list[StripeObject] = []
+        try:
+            subscriptions, date = self._stripe.subscriptions_of(customer)
+        except CustomerMissing as error:
+            missing = error
+        for subscription in subscriptions:
+            row = known.pop(subscription["id"], None)
+            if not self._write(row_of(subscription, self._settings.plans, date), row,
+                               self._owner(subscription, None)):  # fmt: skip
+                self.refresh(subscription["id"])
+        for subscription_id in known:  # rows that Stripe did not list
+            self.refresh(subscription_id)
+        if missing:
+            raise missing
+        return subscriptions
+
+    def _is_for_us(self, event: Event) -> bool:
+        """Not the other mode's, not a connected account's."""
+        if event.get("account") or event.get("context"):
+            return False
+        if event.get("livemode") is not self._settings.livemode:
+            log(logging.WARNING, "event of the other mode ignored", event=event.get("id"))
+            return False
+        return True
+
+    def _apply_snapshot(self, event: Event) -> Outcome:
+        subscription = event["data"]["object"]
+        owner = self._owner(subscription, None)
+        if event.get("api_version", "").partition(".")[2] == OUR_RELEASE and not subscription.get(
+            "test_clock"
+        ):
+            stamp = datetime.fromtimestamp(event["created"], UTC)
+            stored = self._database.upsert(
+                row_of(subscription, self._settings.plans, stamp), owner, None
+            )
+            if stored:
+                self._shout_about(stored)
+                return "applied"
+        if self._is_strangers(subscription, subscription["id"]):
+            return "ignored"
+        return self.refresh(subscription["id"])
+
+    def apply_checkout(self, session: StripeObject) -> Outcome:
+        """Take in a completed checkout session: ask for the subscription that it made."""
+        subscription = session.get("subscription")
+        if isinstance(subscription, dict):
+            subscription = subscription["id"]
+        if not subscription:
+            return "ignored"
+        return self.refresh(subscription, clerk_user_of(session))
+
+    def _refresh(self, subscription_id: str, flight: Flight[Outcome]) -> Outcome:
+        for _ in _rounds():
+            row = self._database.row(subscription_id)
+            if row and row["livemode"] not in (None, self._settings.livemode):
+                return "ignored"  # the other mode's: under this key Stripe can't tell
+            flight.depart()
+            try:
+                subscription, date = self._stripe.subscription(subscription_id)
+            except NotAtStripe as missing:
+                new_row = self._without_stripe(subscription_id, row, missing.date)
+                owner = None
+            else:
+                if row is None and self._is_strangers(subscription, None):
+                    return "ignored"
+                new_row = row_of(subscription, self._settings.plans, date)
+                owner = self._owner(subscription, flight)
+            if new_row is None:
+                return "ignored"
+            stored = self._write(new_row, row, owner)
+            if stored:
+                unchanged = row and row["updated_at"] == stored["updated_at"]
+                return "unchanged" if unchanged else "refreshed"
+        raise ServiceError("database_unavailable")
+
+    def _write(self, new_row: Row, row: Row | None, owner: str | None) -> Row | None:
+        """Write over the revision that was read; always, also when nothing is new: a slower
+        question that began earlier must find its revision used.
+        """
+        self._shout_about(new_row)
+        return self._database.upsert(new_row, owner, row["revision"] if row else 0)
+
+    def _without_stripe(
+        self, subscription_id: str, row: Row | None, date: datetime | None
+    ) -> Row | None:
+        """The row of a subscription that Stripe does not have under our key; None: nothing to do.
+
+        Test data gets deleted. Live subscriptions never are: not to see one means that the key is
+        another account's, which must not end what people pay for.
+        """
+        if self._settings.livemode and (row is None or row["livemode"]):
+            LIVE_MISSING.inc()
+            log(
+                logging.CRITICAL,
+                "a live subscription is unknown at Stripe: is STRIPE_SECRET_KEY another account's?",
+                subscription=subscription_id,
+            )
+            raise ServiceError("internal_error")
+        if row is None:
+            return None
+        content = {column: row[column] for column in COLUMNS}
+        if row["livemode"] is None:
+            return {**content, "livemode": not self._settings.livemode}
+        ended = date.isoformat() if date else None
+        return {**content, "status": "canceled", "as_of": ended,
+                "ended_at": row["ended_at"] or ended}  # fmt: skip
+
+    def _owner(self, subscription: StripeObject, flight: Flight[Outcome] | None) -> str | None:
+        """Whom the metadata names. It counts only on a subscription that is for one of our plans:
+        others on the account may write anything there.
+        """
+        if not is_ours(subscription, self._settings.plans):
+            return None
+        named = [clerk_user_of(subscription), *(flight.notes if flight else ())]
+        return next((name for name in named if name), None)
+
+    def _is_strangers(self, subscription: StripeObject, subscription_id: str | None) -> bool:
+        """Whether it is none of our business: none of our plans, no row, no known customer.
+
+        subscription_id: where it isn't known yet that there is no row.
+        """
+        if is_ours(subscription, self._settings.plans):
+            return False
+        if subscription_id and self._database.row(subscription_id):
+            return False
+        customer = customer_of(subscription)
+        return customer is None or not self._database.knows_customer(customer)
+
+    def _shout_about(self, row: Row) -> None:
+        """What an operator must know, since somebody may pay for it and get nothing."""
+        if has_unknown_price(row, self._settings.plans):
+            unknown_price(row)
+        if row["status"] not in KNOWN_STATUSES:
+            log(logging.ERROR, "a subscription has an unknown status", status=row["status"])
+
+
+def _is_thin(event: Event) -> bool:
+    return event.get("object") == "v2.core.event"
+
+
+def _rounds() -> Iterator[int]:
+    """Again and again with jitter, until the budget ends."""
+    for round_ in range(1000):
+        if round_:
+            time.sleep(random.uniform(0, deadline.attempt(_JITTER_SECONDS)))  # noqa: S311
+        yield round_

@@ -1,0 +1,160 @@
+"""What an operator sees: the request id, the log, the metrics. Logs no body, no token, no key and
+no URL of a session; what slips into a message all the same is blotted out at the end.
+"""
+
+import json
+import logging
+import re
+import sys
+import time
+import uuid
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Response, g, request
+from flask.sansio.scaffold import Scaffold
+from prometheus_client import Counter, Histogram
+
+from portal_service import deadline
+
+LOGGER = logging.getLogger("portal_service")
+
+REQUESTS = Counter("portal_requests_total", "Requests answered", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram("portal_request_seconds", "Time until the answer", ["route"])
+WEBHOOKS = Counter("portal_webhook_outcomes_total", "Webhooks by outcome", ["type", "outcome"])
+UNKNOWN_PRICES = Counter(
+    "portal_unknown_prices_total", "Subscriptions seen with a price that STRIPE_PLANS lacks"
+)
+LIVE_MISSING = Counter(
+    "portal_live_subscriptions_missing_total",
+    "Live subscriptions that Stripe does not have under our key: the key of another account?",
+)
+VENDOR_ERRORS = Counter("portal_vendor_errors_total", "Failed calls", ["vendor", "error"])
+LIMITER_ERRORS = Counter("portal_rate_limit_errors_total", "Requests let through uncounted")
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+_SECRETS = re.compile(
+    r"\b(?:(?:sk|rk|pk)_(?:test|live)_|whsec_|sb_secret_)\w+"  # keys
+    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*"  # tokens
+    r"|https://(?:billing|checkout)\.stripe\.com/[^\s\"']+"  # session URLs are credentials
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail addresses
+)
+
+
+def scrub(text: str) -> str:
+    """Blot out keys, tokens, session URLs and e-mail addresses."""
+    return _SECRETS.sub("[removed]", text)
+
+
+def request_id() -> str | None:
+    return _request_id.get()
+
+
+def log(level: int, message: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
+    """Write one line: a constant message, and what varies as fields."""
+    LOGGER.log(level, message, exc_info=exc_info, extra={"fields": fields})
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "request_id": request_id(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return scrub(json.dumps(line, default=str))
+
+
+class TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {"request_id": request_id(), **getattr(record, "fields", {})}
+        pairs = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
+        text = f"{self.formatTime(record)} {record.levelname} {record.getMessage()} {pairs}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return scrub(text)
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    """Send our log to standard error. Only for an app of our own: a host app has its own log."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    LOGGER.handlers = [handler]
+    LOGGER.setLevel(level)
+    LOGGER.propagate = False
+
+
+def observe(scaffold: Scaffold) -> None:
+    """Give every request below an app or a blueprint its id, its budget, its log line."""
+    scaffold.before_request(_begin)
+    scaffold.after_request(_finish)
+    scaffold.teardown_request(_end)
+
+
+def _begin() -> None:
+    if "portal_started" in g:  # the app and the blueprint inside it both observe
+        return
+    g.portal_started = time.monotonic()
+    deadline.begin()
+    sent = request.headers.get("X-Request-ID", "")
+    _request_id.set(sent if _GOOD_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex)
+
+
+def _finish(response: Response) -> Response:
+    if "portal_started" not in g or "portal_finished" in g:
+        return response
+    g.portal_finished = True
+    response.headers["X-Request-ID"] = request_id() or ""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    seconds = time.monotonic() - g.portal_started
+    route = _route()
+    method = request.method if request.method in _METHODS else "other"
+    REQUESTS.labels(route, method, response.status_code).inc()
+    REQUEST_SECONDS.labels(route).observe(seconds)
+    log(
+        logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO,
+        "request",
+        method=method,
+        route=route,
+        status=response.status_code,
+        ms=round(seconds * 1000),
+        **g.get("portal_log", {}),
+    )
+    return response
+
+
+def _route() -> str:
+    """The rule that answered: a label with few values, whatever paths strangers try."""
+    rule = request.url_rule
+    return "unknown" if rule is None or rule.arguments else rule.rule
+
+
+def note(**fields: Any) -> None:
+    """Add fields to the log line of the request that is running."""
+    g.setdefault("portal_log", {}).update(fields)
+
+
+def unknown_price(row: dict[str, Any]) -> None:
+    """Somebody may be paying for a plan that this service can't name."""
+    UNKNOWN_PRICES.inc()
+    log(
+        logging.ERROR,
+        "a subscription has a price that STRIPE_PLANS does not list",
+        subscription=row["stripe_subscription_id"],
+        price=row["price_id"],
+        product=row["product_id"],
+    )
+
+
+def _end(_: BaseException | None) -> None:
+    _request_id.set(None)
+    deadline.end()

@@ -1,0 +1,43 @@
+"""What one app holds: its settings, and one of each thing that lasts longer than a request."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+from flask.sansio.app import App
+from limits.storage import storage_from_string
+from limits.strategies import FixedWindowRateLimiter
+
+from portal_service.clerk import Clerk
+from portal_service.config import Settings
+from portal_service.mirror import Mirror
+from portal_service.single_flight import SingleFlight
+from portal_service.stripe_api import Stripe
+from portal_service.supabase_db import Database
+
+_EXTENSION = "portal_service"
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    database: Database
+    stripe: Stripe
+    clerk: Clerk
+    mirror: Mirror
+    limiter: FixedWindowRateLimiter
+    refreshes: SingleFlight[None]  # of one user each
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Services":
+        database, stripe = Database(settings), Stripe(settings)
+        mirror = Mirror(settings, database, stripe)
+        limiter = FixedWindowRateLimiter(storage_from_string(settings.rate_limit_storage_uri))
+        return cls(settings, database, stripe, Clerk(settings), mirror, limiter, SingleFlight())
+
+    def attach(self, app: App) -> None:
+        app.extensions[_EXTENSION] = self
+
+
+def services() -> Services:
+    """Those of the app that answers the present request."""
+    return current_app.extensions[_EXTENSION]  # type: ignore[no-any-return]

@@ -1,0 +1,245 @@
+"""What Stripe holds: every call to Stripe, and the one mapping of its errors. Answers are plain
+dicts. Decides nothing about money and knows no HTTP of ours.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import requests
+import stripe
+from requests.adapters import HTTPAdapter
+from urllib3 import Timeout
+
+from portal_service import deadline
+from portal_service.config import Settings
+from portal_service.errors import ServiceError
+from portal_service.observability import VENDOR_ERRORS, log, scrub
+from portal_service.subscription import StripeObject
+
+T = TypeVar("T")
+
+_CONNECTIONS = 32
+_PAGE = 100
+# The SDK sleeps at most this long before its one retry.
+_RETRY_PAUSE_SECONDS = 0.5
+
+
+_CURES = {
+    "portal_not_configured": "Save the settings once in Stripe's dashboard, Settings > Billing > "
+    "Customer portal (for this mode), or set STRIPE_PORTAL_CONFIGURATION",
+    "internal_error": "Check STRIPE_SECRET_KEY, its permissions and STRIPE_CHECKOUT_PARAMS",
+}
+
+
+class StripeUnavailable(ServiceError):
+    """Raised when trying again can help: no answer, too many requests, a fault of Stripe's."""
+
+    def __init__(self) -> None:
+        super().__init__("stripe_unavailable")
+
+
+class StripeRefused(ServiceError):
+    """Raised when Stripe said no for good."""
+
+    def __init__(self, code: str = "stripe_refused") -> None:
+        super().__init__(code)
+
+
+class CustomerMissing(StripeRefused):
+    """Raised when Stripe does not know the customer (any more, or under this key)."""
+
+    def __init__(self) -> None:
+        super().__init__("customer_not_found")
+
+
+class NotAtStripe(StripeRefused):
+    """Raised when the object that was asked for does not exist under this key.
+
+    date: the moment of the answer on Stripe's clock.
+    """
+
+    def __init__(self, date: datetime | None) -> None:
+        super().__init__()
+        self.date = date
+
+
+class _BudgetSession(requests.Session):
+    """Gives each attempt its timeout, or what is left of the request's budget."""
+
+    def __init__(self, timeout: float) -> None:
+        super().__init__()
+        self._timeout = timeout
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        kwargs["timeout"] = Timeout(total=deadline.attempt(self._timeout))
+        return super().request(*args, **kwargs)
+
+
+class Stripe:
+    """One StripeClient and one pool of connections per process, made on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._made: stripe.StripeClient | None = None
+
+    def subscription(self, subscription_id: str) -> tuple[StripeObject, datetime | None]:
+        """The subscription now, and the moment on Stripe's clock. Raises NotAtStripe."""
+        found = self._call(lambda c, o: c.v1.subscriptions.retrieve(subscription_id, {}, o))
+        return found.to_dict(), _date(found)
+
+    def subscriptions_of(self, customer: str) -> tuple[list[StripeObject], datetime | None]:
+        """All subscriptions of a customer, ended ones too, and the moment they were listed.
+
+        Raises CustomerMissing.
+        """
+        found: list[StripeObject] = []
+        date = None
+        while True:
+            after = {"starting_after": found[-1]["id"]} if found else {}
+            page = self._call(
+                lambda c, o, after=after: c.v1.subscriptions.list(  # type: ignore[misc]
+                    {"customer": customer, "status": "all", "limit": _PAGE, **after}, o
+                )
+            )
+            date = date or _date(page)  # the first page is the oldest truth among them
+            found += [subscription.to_dict() for subscription in page.data]
+            if not page.has_more:
+                return found, date
+
+    def create_customer(self, metadata: dict[str, str], idempotency_key: str) -> str:
+        created = self._call(
+            lambda c, o: c.v1.customers.create({"metadata": metadata}, o), idempotency_key
+        )
+        return str(created.id)
+
+    def create_portal_session(self, params: dict[str, Any]) -> str:
+        """The URL of a new session: a credential, never to be logged. Raises CustomerMissing."""
+        created = self._call(
+            lambda c, o: c.v1.billing_portal.sessions.create(params, o)  # type: ignore[arg-type]
+        )
+        return str(created.url)
+
+    def create_checkout_session(self, params: dict[str, Any], idempotency_key: str) -> str:
+        """The URL of a new session. Raises CustomerMissing."""
+        created = self._call(
+            lambda c, o: c.v1.checkout.sessions.create(params, o),  # type: ignore[arg-type]
+            idempotency_key,
+        )
+        return str(created.url)
+
+    def checkout_session(self, session_id: str) -> StripeObject:
+        """Raises NotAtStripe."""
+        found = self._call(lambda c, o: c.v1.checkout.sessions.retrieve(session_id, {}, o))
+        return found.to_dict()
+
+    def newest_checkout_sessions(self, customer: str) -> list[StripeObject]:
+        """A customer's sessions, newest first. Those that can be open (24 hours) are among them.
+
+        Raises CustomerMissing.
+        """
+        page = self._call(
+            lambda c, o: c.v1.checkout.sessions.list({"customer": customer, "limit": _PAGE}, o)
+        )
+        return [session.to_dict() for session in page.data]
+
+    def expire_checkout_session(self, session_id: str) -> None:
+        self._call(lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o))
+
+    def ping(self) -> None:
+        """The cheapest question that our key must be allowed to ask anyway."""
+        self._call(lambda c, o: c.v1.subscriptions.list({"limit": 1}, o))
+
+    @property
+    def _client(self) -> stripe.StripeClient:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def _make(self) -> stripe.StripeClient:
+        stripe.enable_telemetry = False  # else the SDK looks for a home directory to write to
+        session = _BudgetSession(self._settings.stripe_timeout)
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, HTTPAdapter(_CONNECTIONS, _CONNECTIONS))
+        base = self._settings.stripe_api_base
+        return stripe.StripeClient(
+            self._settings.stripe_secret_key,
+            http_client=stripe.RequestsClient(session=session),
+            stripe_version=stripe.api_version,
+            base_addresses={"api": base} if base else None,
+        )
+
+    def _call(self, ask: Callable[[stripe.StripeClient, Any], T], key: str | None = None) -> T:
+        options: dict[str, Any] = {"max_network_retries": self._retries()}
+        if key:
+            options["idempotency_key"] = key
+        try:
+            return ask(self._client, options)
+        except stripe.StripeError as error:
+            raise _translated(error) from error
+
+    def _retries(self) -> int:
+        """One, where the budget has room for a whole second attempt."""
+        left = deadline.remaining()
+        needed = 2 * self._settings.stripe_timeout + _RETRY_PAUSE_SECONDS
+        return 1 if left is None or left > min(needed, deadline.REQUEST_SECONDS * 0.75) else 0
+
+
+def _date(answer: Any) -> datetime | None:
+    response = answer.last_response
+    return None if response is None else _header_date(response.headers)
+
+
+def _header_date(headers: Any) -> datetime | None:
+    try:
+        return parsedate_to_datetime(headers["Date"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _translated(error: stripe.StripeError) -> ServiceError:
+    """Stripe's error as ours. The log gets what an operator needs to mend it."""
+    details = error.error
+    code = getattr(details, "code", None) or error.code
+    param = getattr(details, "param", None)
+    translated = _kind(error, code, param)
+    VENDOR_ERRORS.labels("stripe", code or type(error).__name__).inc()
+    log(
+        logging.ERROR if translated.status >= 500 else logging.WARNING,
+        "stripe call failed",
+        answer=translated.code,
+        status=error.http_status,
+        stripe_type=type(error).__name__,
+        stripe_code=code,
+        stripe_param=param,
+        stripe_request_id=error.request_id,
+        stripe_message=scrub(error.user_message or str(error)),
+        cure=_CURES.get(translated.code),
+    )
+    return translated
+
+
+def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> ServiceError:
+    status = error.http_status
+    if isinstance(error, (stripe.APIConnectionError, stripe.RateLimitError)):
+        return StripeUnavailable()
+    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+        return ServiceError("internal_error")
+    if status is None or status >= 500 or status == 409 or code == "rate_limit":
+        return StripeUnavailable()
+    if not isinstance(error, (stripe.InvalidRequestError, stripe.CardError)):
+        return StripeUnavailable() if status < 400 else StripeRefused()
+    if (code or "").startswith("parameter_") or code == "url_invalid":
+        return ServiceError("internal_error")
+    if "No configuration provided" in (error.user_message or ""):
+        return ServiceError("portal_not_configured")
+    if code == "resource_missing" and param == "customer":
+        return CustomerMissing()
+    if status == 404:
+        return NotAtStripe(_header_date(error.headers))
+    return StripeRefused()

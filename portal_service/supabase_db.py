@@ -1,0 +1,167 @@
+"""What we hold: every call to Supabase. Knows the tables and functions of supabase/migrations, and
+no Stripe, no HTTP.
+"""
+
+import logging
+import threading
+from typing import Any
+
+import httpx
+from postgrest.exceptions import APIError
+from supabase import Client, ClientOptions, create_client
+
+from portal_service import deadline
+from portal_service.config import Settings
+from portal_service.errors import ServiceError
+from portal_service.observability import VENDOR_ERRORS, log
+from portal_service.subscription import COLUMNS, Account, Row
+
+ROW_COLUMNS = (*COLUMNS, "user_id", "revision", "created_at", "updated_at")
+# Postgres: deadlock detected, could not serialize. Both mean: somebody else was writing.
+_CONFLICTS = ("40P01", "40001")
+# PostgREST and Postgres: a column, table or function that the migrations would have made.
+_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST202", "PGRST204", "PGRST205")
+_CONNECTIONS = 32
+
+
+class DatabaseError(ServiceError):
+    """Raised when a call did not succeed; `database_code` is Postgres' or PostgREST's, if any."""
+
+    def __init__(self, database_code: str = "", message: str = "") -> None:
+        super().__init__("database_unavailable")
+        self.database_code = database_code
+        self.message = message
+
+
+class Database:
+    """One Supabase admin client, made on first use: after Gunicorn's fork, never before."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._made: Client | None = None
+
+    def account(self, clerk_user_id: str) -> Account:
+        """The user, the customer and the rows of one Clerk user, in one call."""
+        found = self._call(
+            "billing_account", clerk_user_id=clerk_user_id, livemode=self._settings.livemode
+        )
+        return Account(
+            clerk_user_id,
+            found["user_id"],
+            found["stripe_customer_id"],
+            tuple(found["subscriptions"]),
+        )
+
+    def link_customer(self, clerk_user_id: str, customer: str) -> None:
+        self._call(
+            "link_customer",
+            clerk_user_id=clerk_user_id,
+            livemode=self._settings.livemode,
+            stripe_customer_id=customer,
+        )
+
+    def upsert(
+        self, row: Row, clerk_user_id: str | None, expected_revision: int | None
+    ) -> Row | None:
+        """Write what Stripe says; the function of the ordering rule, in its three statements.
+
+        expected_revision: None trusts the row's `as_of`, 0 inserts, above 0 compares and swaps.
+        Returns the stored row, or None where that was not decisive or somebody wrote meanwhile.
+        """
+        try:
+            rows = self._call(
+                "upsert_subscription",
+                subscription=row,
+                clerk_user_id=clerk_user_id,
+                expected_revision=expected_revision,
+            )
+        except DatabaseError as error:
+            if error.database_code in _CONFLICTS:
+                return None
+            raise
+        return rows[0] if rows else None
+
+    def row(self, subscription_id: str) -> Row | None:
+        query = self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
+        rows = self._execute(query.eq("stripe_subscription_id", subscription_id).limit(1))
+        return rows[0] if rows else None
+
+    def knows_customer(self, customer: str) -> bool:
+        return any(
+            self._execute(
+                self._client.table(table)
+                .select("stripe_customer_id")
+                .eq("stripe_customer_id", customer)
+                .limit(1)
+            )
+            for table in ("billing_customers", "subscriptions")
+        )
+
+    def missing_schema(self) -> str | None:
+        """The first thing that the migrations would have made, by name; None when all is there."""
+        try:
+            self._execute(
+                self._client.table("subscriptions").select(",".join(ROW_COLUMNS)).limit(1)
+            )
+            self._call("billing_account", clerk_user_id="", livemode=self._settings.livemode)
+        except DatabaseError as error:
+            if error.database_code in _SCHEMA_CODES:
+                return _missing_name(error.message)
+            raise
+        return None
+
+    @property
+    def _client(self) -> Client:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def _make(self) -> Client:
+        """HTTP/1.1, since httpx's HTTP/2 is not thread-safe; no retries, since they sleep."""
+        transport = httpx.Client(
+            http2=False,
+            timeout=self._settings.database_timeout,
+            limits=httpx.Limits(
+                max_connections=_CONNECTIONS,
+                max_keepalive_connections=_CONNECTIONS,
+                keepalive_expiry=30,
+            ),
+            event_hooks={"request": [self._limit_time]},
+        )
+        options = ClientOptions(
+            httpx_client=transport, postgrest_client_retry=False, auto_refresh_token=False
+        )
+        return create_client(self._settings.supabase_url, self._settings.supabase_key, options)
+
+    def _limit_time(self, request: httpx.Request) -> None:
+        seconds = deadline.attempt(self._settings.database_timeout)
+        request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
+
+    def _call(self, function: str, **arguments: Any) -> Any:
+        return self._execute(self._client.rpc(function, arguments))
+
+    def _execute(self, query: Any) -> Any:
+        try:
+            data = query.execute().data
+        except APIError as error:
+            raise self._failed(error.code or "", error.message or "") from error
+        except (httpx.HTTPError, deadline.OutOfTime) as error:
+            raise self._failed(type(error).__name__, "no answer") from error
+        if not isinstance(data, (list, dict)):  # a proxy's page instead of PostgREST's JSON
+            raise self._failed("garbage", "the answer is not JSON")
+        return data
+
+    def _failed(self, code: str, message: str) -> DatabaseError:
+        VENDOR_ERRORS.labels("supabase", code).inc()
+        level = logging.INFO if code in _CONFLICTS else logging.ERROR
+        log(level, "supabase call failed", code=code, vendor_message=message)
+        return DatabaseError(code, message)
+
+
+def _missing_name(message: str) -> str:
+    """Which of our own names a complaint of PostgREST's is about; never its text."""
+    names = [f"subscriptions.{column}" for column in ROW_COLUMNS]
+    names += ["billing_account", "billing_customers", "subscriptions"]
+    return next((name for name in names if name in message), "schema")
