@@ -57,10 +57,7 @@ def _wanted(
     ours: Params = {
         "mode": "subscription",
         "line_items": [
-            {
-                "price": inputs.price(fields, settings.plans),
-                "quantity": inputs.quantity(fields),
-            }
+            {"price": inputs.price(fields, settings.plans), "quantity": inputs.quantity(fields)}
         ],
         "success_url": _with_session_id(
             return_url or settings.app_url + settings.checkout_success_path
@@ -72,7 +69,7 @@ def _wanted(
     }
     if locale := inputs.locale(fields, inputs.CHECKOUT_LOCALES):
         ours["locale"] = locale
-    merged = _merged(settings.checkout_params, ours)
+    merged = _merged(settings.checkout_params or {}, ours)
     return lambda customer: {**merged, **_customer_update(merged), "customer": customer}
 
 

@@ -8,6 +8,7 @@ from flask import Response, jsonify, request
 from flask.sansio.scaffold import Scaffold
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from portal_service.deadline import OutOfTime
 from portal_service.observability import log, request_id
 
 # code: (HTTP status, sentence). The first three sentences are the tutorial's, word for word.
@@ -36,24 +37,26 @@ RETRY_AFTER_SECONDS = 5
 
 
 class ServiceError(Exception):
-    """A failure with a code of the contract.
+    """A failure with a code of the contract; a subclass is for callers who act on it.
 
     detail: replaces the sentence of the table; never what a vendor said.
     status: replaces the status of the table (413 and 415 of `invalid_request`).
     retry_after: seconds after which trying again can help; 503s have one by themselves.
     """
 
+    code = "internal_error"
+
     def __init__(
         self,
-        code: str,
+        code: str | None = None,
         detail: str | None = None,
         *,
         status: int | None = None,
         retry_after: int | None = None,
     ) -> None:
-        super().__init__(code)
-        table_status, sentence = ERRORS[code]
-        self.code = code
+        self.code = code or self.code
+        super().__init__(self.code)
+        table_status, sentence = ERRORS[self.code]
         self.status = status or table_status
         self.sentence = detail or sentence
         self.retry_after = retry_after or (RETRY_AFTER_SECONDS if self.status == 503 else None)
@@ -63,6 +66,7 @@ def register(scaffold: Scaffold) -> None:
     """Answer every exception below an app or a blueprint in our shape."""
     scaffold.register_error_handler(ServiceError, _service_error)
     scaffold.register_error_handler(HTTPException, _http_error)
+    scaffold.register_error_handler(OutOfTime, _out_of_time)
     scaffold.register_error_handler(Exception, _unexpected)
 
 
@@ -87,6 +91,11 @@ def _http_error(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response
+
+
+def _out_of_time(_: OutOfTime) -> Response:
+    """Waiting for somebody else's question to Stripe took all the time that there was."""
+    return _service_error(ServiceError("stripe_unavailable"))
 
 
 def _unexpected(error: Exception) -> Response:

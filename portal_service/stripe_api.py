@@ -3,10 +3,10 @@ dicts. Decides nothing about money and knows no HTTP of ours.
 """
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any, TypeVar
 
 import requests
@@ -38,22 +38,19 @@ _CURES = {
 class StripeUnavailable(ServiceError):
     """Raised when trying again can help: no answer, too many requests, a fault of Stripe's."""
 
-    def __init__(self) -> None:
-        super().__init__("stripe_unavailable")
+    code = "stripe_unavailable"
 
 
 class StripeRefused(ServiceError):
     """Raised when Stripe said no for good."""
 
-    def __init__(self, code: str = "stripe_refused") -> None:
-        super().__init__(code)
+    code = "stripe_refused"
 
 
 class CustomerMissing(StripeRefused):
     """Raised when Stripe does not know the customer (any more, or under this key)."""
 
-    def __init__(self) -> None:
-        super().__init__("customer_not_found")
+    code = "customer_not_found"
 
 
 class NotAtStripe(StripeRefused):
@@ -84,8 +81,6 @@ class Stripe:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
-        self._made: stripe.StripeClient | None = None
 
     def subscription(self, subscription_id: str) -> tuple[StripeObject, datetime | None]:
         """The subscription now, and the moment on Stripe's clock. Raises NotAtStripe."""
@@ -154,14 +149,8 @@ class Stripe:
         """The cheapest question that our key must be allowed to ask anyway."""
         self._call(lambda c, o: c.v1.subscriptions.list({"limit": 1}, o))
 
-    @property
+    @cached_property
     def _client(self) -> stripe.StripeClient:
-        with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
-
-    def _make(self) -> stripe.StripeClient:
         stripe.enable_telemetry = False  # else the SDK looks for a home directory to write to
         session = _BudgetSession(self._settings.stripe_timeout)
         for scheme in ("https://", "http://"):

@@ -3,7 +3,7 @@ no Stripe, no HTTP.
 """
 
 import logging
-import threading
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -27,8 +27,10 @@ _CONNECTIONS = 32
 class DatabaseError(ServiceError):
     """Raised when a call did not succeed; `database_code` is Postgres' or PostgREST's, if any."""
 
-    def __init__(self, database_code: str = "", message: str = "") -> None:
-        super().__init__("database_unavailable")
+    code = "database_unavailable"
+
+    def __init__(self, database_code: str, message: str) -> None:
+        super().__init__()
         self.database_code = database_code
         self.message = message
 
@@ -38,8 +40,6 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
-        self._made: Client | None = None
 
     def account(self, clerk_user_id: str) -> Account:
         """The user, the customer and the rows of one Clerk user, in one call."""
@@ -111,14 +111,8 @@ class Database:
             raise
         return None
 
-    @property
+    @cached_property
     def _client(self) -> Client:
-        with self._lock:
-            if self._made is None:
-                self._made = self._make()
-            return self._made
-
-    def _make(self) -> Client:
         """HTTP/1.1, since httpx's HTTP/2 is not thread-safe; no retries, since they sleep."""
         transport = httpx.Client(
             http2=False,
