@@ -12,6 +12,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal_service import billing, errors, health, observability, webhook
+from portal_service.commands import replay, sync
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
 
@@ -44,7 +45,8 @@ def blueprint(settings: Settings) -> Blueprint:
 
 
 def _billing_blueprint(services: Services) -> Blueprint:
-    parent = Blueprint("portal_service", __name__, url_prefix=services.settings.url_prefix)
+    prefix = services.settings.url_prefix
+    parent = Blueprint("portal_service", __name__, url_prefix=prefix, cli_group="portal")
     _dress(parent, services.settings)
     parent.register_blueprint(billing.bp)
     parent.register_blueprint(webhook.bp)
@@ -52,6 +54,8 @@ def _billing_blueprint(services: Services) -> Blueprint:
         parent.add_url_rule(
             rule, view_func=_refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
         )
+    parent.cli.add_command(sync)
+    parent.cli.add_command(replay)
     parent.record(lambda state: services.attach(state.app))
     return parent
 

@@ -3,7 +3,7 @@ dicts. Decides nothing about money and knows no HTTP of ours.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -94,17 +94,30 @@ class Stripe:
         """
         found: list[StripeObject] = []
         date = None
-        while True:
-            after = {"starting_after": found[-1]["id"]} if found else {}
-            page = self._call(
-                lambda c, o, after=after: c.v1.subscriptions.list(  # type: ignore[misc]
-                    {"customer": customer, "status": "all", "limit": _PAGE, **after}, o
-                )
-            )
+        for page in self._pages(
+            lambda c, p, o: c.v1.subscriptions.list(p, o), {"customer": customer, "status": "all"}
+        ):
             date = date or _date(page)  # the first page is the oldest truth among them
             found += [subscription.to_dict() for subscription in page.data]
-            if not page.has_more:
-                return found, date
+        return found, date
+
+    def all_subscriptions(self, after: str | None = None) -> Iterator[StripeObject]:
+        """Every subscription of the account, newest first. For commands.
+
+        after: the id of the last one that was seen.
+        """
+        params = {"status": "all"} | ({"starting_after": after} if after else {})
+        for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params):
+            yield from (subscription.to_dict() for subscription in page.data)
+
+    def event(self, event_id: str) -> StripeObject:
+        """Raises NotAtStripe."""
+        return self._call(lambda c, o: c.v1.events.retrieve(event_id, {}, o)).to_dict()
+
+    def events(self, **params: Any) -> Iterator[StripeObject]:
+        """Events, newest first; Stripe keeps them for 30 days. For commands."""
+        for page in self._pages(lambda c, p, o: c.v1.events.list(p, o), params):
+            yield from (event.to_dict() for event in page.data)
 
     def create_customer(self, metadata: dict[str, str], idempotency_key: str) -> str:
         created = self._call(
@@ -162,6 +175,17 @@ class Stripe:
             stripe_version=stripe.api_version,
             base_addresses={"api": base} if base else None,
         )
+
+    def _pages(
+        self, ask: Callable[[stripe.StripeClient, Any, Any], Any], params: dict[str, Any]
+    ) -> Iterator[Any]:
+        params = {**params, "limit": _PAGE}
+        while True:
+            page = self._call(lambda c, o: ask(c, params, o))  # noqa: B023
+            yield page
+            if not page.has_more:
+                return
+            params["starting_after"] = page.data[-1].id
 
     def _call(self, ask: Callable[[stripe.StripeClient, Any], T], key: str | None = None) -> T:
         options: dict[str, Any] = {"max_network_retries": self._retries()}

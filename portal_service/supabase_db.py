@@ -22,6 +22,7 @@ _CONFLICTS = ("40P01", "40001")
 # PostgREST and Postgres: a column, table or function that the migrations would have made.
 _SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST202", "PGRST204", "PGRST205")
 _CONNECTIONS = 32
+PAGE = 500
 
 
 class DatabaseError(ServiceError):
@@ -86,6 +87,23 @@ class Database:
         query = self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
         rows = self._execute(query.eq("stripe_subscription_id", subscription_id).limit(1))
         return rows[0] if rows else None
+
+    def rows(self, after: str = "", customer: str | None = None) -> list[Row]:
+        """A page of the rows of both modes, by subscription id; empty at the end. For commands.
+
+        after: the subscription id that the page before ended with.
+        """
+        query = self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
+        query = query.gt("stripe_subscription_id", after).order("stripe_subscription_id")
+        if customer:
+            query = query.eq("stripe_customer_id", customer)
+        found: list[Row] = self._execute(query.limit(PAGE))
+        return found
+
+    def rows_by_id(self, subscription_ids: list[str]) -> dict[str, Row]:
+        query = self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
+        rows = self._execute(query.in_("stripe_subscription_id", subscription_ids))
+        return {row["stripe_subscription_id"]: row for row in rows}
 
     def knows_customer(self, customer: str) -> bool:
         return any(

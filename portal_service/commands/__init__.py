@@ -1,0 +1,6 @@
+"""`flask portal …`: what operators run by hand or by the clock."""
+
+from portal_service.commands.replay import replay
+from portal_service.commands.sync import sync
+
+__all__ = ["replay", "sync"]

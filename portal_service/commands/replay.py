@@ -1,0 +1,71 @@
+"""`flask portal replay`: takes in the events that Stripe could not deliver."""
+
+import time
+from collections.abc import Iterable, Iterator
+
+import click
+from flask.cli import with_appcontext
+
+from portal_service.commands.patience import patiently
+from portal_service.errors import ServiceError
+from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS, Event, Outcome
+from portal_service.services import Services, services
+
+TYPES = sorted(SUBSCRIPTION_EVENTS | CHECKOUT_EVENTS)
+_KEPT_DAYS = 30
+
+
+@click.command()
+@click.option("--ids", help="These events (evt_…, with commas between), delivered or not.")
+@click.option("--type", "kind", type=click.Choice(TYPES), help="Only events of this type.")
+@with_appcontext
+def replay(ids: str | None, kind: str | None) -> None:
+    """Take in events that Stripe could not deliver in the last 30 days, oldest first.
+
+    Goes on past an event that fails. Exits with 1 if any did.
+    """
+    counts: dict[str, int] = {}
+    for event_id, event in _events(services(), ids, kind):
+        outcome = _outcome(services(), event_id, event)
+        counts[outcome] = counts.get(outcome, 0) + 1
+    click.echo(", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items())) or "no events")
+    if counts.get("failed"):
+        raise SystemExit(1)
+
+
+def _events(of: Services, ids: str | None, kind: str | None) -> Iterable[tuple[str, Event | None]]:
+    if ids:
+        return _by_id(of, [part.strip() for part in ids.split(",") if part.strip()], kind)
+    since = int(time.time()) - _KEPT_DAYS * 86_400
+    undelivered = patiently(
+        lambda: list(
+            of.stripe.events(
+                delivery_success=False, types=[kind] if kind else TYPES, created={"gte": since}
+            )
+        )
+    )
+    return [(event["id"], event) for event in reversed(undelivered)]
+
+
+def _by_id(of: Services, ids: list[str], kind: str | None) -> Iterator[tuple[str, Event | None]]:
+    for event_id in ids:
+        try:
+            event = patiently(lambda: of.stripe.event(event_id))  # noqa: B023
+        except ServiceError as error:
+            click.echo(f"{event_id}: {error.code}", err=True)
+            yield event_id, None
+        else:
+            if kind in (None, event["type"]):
+                yield event_id, event
+
+
+def _outcome(of: Services, event_id: str, event: Event | None) -> Outcome | str:
+    if event is None:
+        return "failed"
+    try:
+        outcome = patiently(lambda: of.mirror.apply(event))
+    except ServiceError as error:
+        click.echo(f"{event_id}: {error.code}", err=True)
+        return "failed"
+    click.echo(f"{event_id} {event['type']}: {outcome}")
+    return outcome
