@@ -6,11 +6,25 @@ request. A buffering reverse proxy belongs in front (a slow client would hold a 
 
 import os
 import shutil
+import sys
 import tempfile
 
 from dotenv import load_dotenv
 
 load_dotenv(".env")  # real variables win
+
+# Before anything counts: all workers share one folder, and it must be new at each start.
+_shared_memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+_metrics_dir = tempfile.mkdtemp(prefix="portal-metrics-", dir=_shared_memory)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_dir
+
+from portal_service import ConfigError, Settings  # noqa: E402
+
+try:
+    Settings.from_environment()  # here it stops the start; in a worker it would be tried for ever
+except ConfigError as error:
+    shutil.rmtree(_metrics_dir)
+    sys.exit(str(error))
 
 bind = f"0.0.0.0:{os.environ.get('PORT') or 8000}"
 worker_class = "gthread"
@@ -21,14 +35,9 @@ graceful_timeout = 30
 keepalive = 75  # longer than a load balancer's 60 s, or it meets closed connections
 max_requests = 10_000
 max_requests_jitter = 1_000
-# Heartbeats never wait for a disk.
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
+worker_tmp_dir = _shared_memory  # heartbeats never wait for a disk
 control_socket_disable = True
 accesslog = None  # the service writes one line per request itself
-
-# The counters of all workers together; the folder must be new at each start.
-_metrics_dir = tempfile.mkdtemp(prefix="portal-metrics-", dir=worker_tmp_dir)
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_dir
 
 
 def child_exit(server, worker):

@@ -11,7 +11,7 @@ from typing import Any
 from portal_service import inputs
 from portal_service.errors import ServiceError
 from portal_service.services import Services
-from portal_service.stripe_api import CustomerMissing, StripeRefused
+from portal_service.stripe_api import CustomerMissing, StripeRefused, StripeUnavailable
 from portal_service.subscription import (
     Account,
     StripeObject,
@@ -89,7 +89,7 @@ def _customer_update(params: Params) -> Params:
         update["address"] = "auto"
     if (params.get("tax_id_collection") or {}).get("enabled"):
         update |= {"name": "auto", "address": "auto"}
-    update |= params.get("customer_update") or {}
+    update = {**(params.get("customer_update") or {}), **update}
     return {"customer_update": update} if update else {}
 
 
@@ -109,7 +109,14 @@ def _new_customer(services: Services, clerk_user_id: str, replaced: str | None) 
     """Make the user's customer and keep it before going on: a double click makes the same one."""
     mode = "live" if services.settings.livemode else "test"
     key = f"portal_service-customer-{mode}-{clerk_user_id}-{replaced or 'none'}"
-    customer = services.stripe.create_customer({"clerk_user_id": clerk_user_id}, key)
+    metadata = {"clerk_user_id": clerk_user_id}
+    try:
+        customer = services.stripe.create_customer(metadata, key)
+    except StripeUnavailable as error:
+        if not error.replayed:
+            raise
+        # An old fault that Stripe keeps with the key must not keep the user out for a day.
+        customer = services.stripe.create_customer(metadata, f"{key}-{int(time.time() // 60)}")
     services.database.link_customer(clerk_user_id, customer)
     return customer
 

@@ -101,11 +101,15 @@ def _seconds(value: str) -> float:
 
 
 def _rate(value: str) -> str:
-    limits.parse(value)
+    rates = limits.parse_many(value)
+    if len(rates) != 1 or rates[0].amount < 1:
+        raise ValueError
     return value
 
 
 def _storage(value: str) -> str:
+    if value.startswith("async+"):
+        raise ValueError
     try:
         limits.storage.storage_from_string(value)
     except limits.errors.ConfigurationError as error:
@@ -136,7 +140,7 @@ def _issuer(value: str) -> str:
         return _url(value)
     encoded = _matching(r"pk_(test|live)_[\w+/=-]+")(value).split("_", 2)[2].rstrip("=")
     host = base64.b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-    return "https://" + _matching(r"[^$\s/]+\$")(host)[:-1]
+    return _url("https://" + _matching(r"[^$/]+\.[^$/]+\$")(host)[:-1])
 
 
 def _pem(value: str) -> str:
@@ -318,7 +322,7 @@ class Settings:
     @property
     def livemode(self) -> bool:
         """Whether the Stripe key moves real money."""
-        return "_live_" in self.stripe_secret_key
+        return self.stripe_secret_key[2:].startswith("_live_")
 
     @property
     def session_cookies(self) -> tuple[str, ...]:

@@ -125,9 +125,8 @@ class Mirror:
     def _apply_snapshot(self, event: Event) -> Outcome:
         subscription = event["data"]["object"]
         owner = self._owner(subscription, None)
-        if event.get("api_version", "").partition(".")[2] == OUR_RELEASE and not subscription.get(
-            "test_clock"
-        ):
+        release = (event.get("api_version") or "").partition(".")[2]
+        if release == OUR_RELEASE and not subscription.get("test_clock"):
             stamp = datetime.fromtimestamp(event["created"], UTC)
             stored = self._database.upsert(
                 row_of(subscription, self._settings.plans, stamp), owner, None

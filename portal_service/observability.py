@@ -50,6 +50,15 @@ def scrub(text: str) -> str:
     return _SECRETS.sub("[removed]", text)
 
 
+def _scrubbed(value: Any) -> Any:
+    """As `scrub`, in whatever a field holds; before it is JSON, whose escapes hide beginnings."""
+    if isinstance(value, dict):
+        return {name: _scrubbed(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_scrubbed(one) for one in value]
+    return value if isinstance(value, (int, float, bool, type(None))) else scrub(str(value))
+
+
 def request_id() -> str | None:
     return _request_id.get()
 
@@ -70,7 +79,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return scrub(json.dumps(line, default=str))
+        return json.dumps(_scrubbed(line))
 
 
 class TextFormatter(logging.Formatter):

@@ -36,9 +36,16 @@ _CURES = {
 
 
 class StripeUnavailable(ServiceError):
-    """Raised when trying again can help: no answer, too many requests, a fault of Stripe's."""
+    """Raised when trying again can help: no answer, too many requests, a fault of Stripe's.
+
+    replayed: the error is an old one that Stripe kept with the idempotency key, for a day.
+    """
 
     code = "stripe_unavailable"
+
+    def __init__(self, replayed: bool = False) -> None:
+        super().__init__()
+        self.replayed = replayed
 
 
 class StripeRefused(ServiceError):
@@ -244,7 +251,7 @@ def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> Ser
     if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
         return ServiceError("internal_error")
     if status is None or status >= 500 or status == 409 or code == "rate_limit":
-        return StripeUnavailable()
+        return StripeUnavailable((error.headers or {}).get("Idempotent-Replayed") == "true")
     if not isinstance(error, (stripe.InvalidRequestError, stripe.CardError)):
         return StripeUnavailable() if status < 400 else StripeRefused()
     if (code or "").startswith("parameter_") or code == "url_invalid":

@@ -162,7 +162,13 @@ def needs_payment(row: Row) -> bool:
 
 def has_unknown_price(row: Row, plans: Sequence[Plan]) -> bool:
     """Whether somebody may be paying for something that STRIPE_PLANS does not list."""
-    return row["status"] not in ENDED and row["plan"] != FREE and _row_rank(row, plans) < 0
+    unpaid = row["status"] in ENDED or row["stripe_subscription_id"] is None or _says_free(row)
+    return not unpaid and _row_rank(row, plans) < 0
+
+
+def _says_free(row: Row) -> bool:
+    """The tutorial's word for a price that it did not know."""
+    return row["price_id"] is None and row["product_id"] is None and row["plan"] == FREE
 
 
 def best_row(account: Account, plans: Sequence[Plan], entitled: Iterable[str]) -> Row | None:
@@ -202,7 +208,7 @@ def status_object(
     row = best_row(account, plans, entitled)
     return {
         "subscribed": row is not None and is_subscribed(row, plans, entitled),
-        "plan": _shown_plan(row, plans),
+        "plan": _shown_plan(row, plans, entitled),
         "status": row and row["status"],
         "price_id": row and row["price_id"],
         "quantity": row and row["quantity"],
@@ -218,13 +224,13 @@ def status_object(
     }
 
 
-def _shown_plan(row: Row | None, plans: Sequence[Plan]) -> str | None:
-    if row is None or row["status"] in ENDED or row["stripe_subscription_id"] is None:
+def _shown_plan(row: Row | None, plans: Sequence[Plan], entitled: Iterable[str]) -> str | None:
+    if row is None or row["status"] in ENDED or _says_free(row):
+        return FREE
+    if row["stripe_subscription_id"] is None and not is_subscribed(row, plans, entitled):
         return FREE
     rank = _row_rank(row, plans)
-    if rank >= 0:
-        return plans[rank].name
-    return FREE if row["plan"] == FREE and row["price_id"] is None else None
+    return plans[rank].name if rank >= 0 else None
 
 
 def _utc(value: str | None) -> str | None:

@@ -1,0 +1,166 @@
+"""`python -m sandbox`: everything at once, one address, until Ctrl-C."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from flask import Flask, send_file
+from flask.typing import ResponseReturnValue
+
+from sandbox import control
+from sandbox.service import ROOT, Service, ServiceFailed
+from sandbox.stripe_store import StripeStore
+from sandbox.web import Server
+from sandbox.world import World
+
+PAGE = Path(__file__).with_name("page.html")
+
+WELCOME = """
+The sandbox is at  {app_url}
+
+  portal_service  {service_url}  (its log: {log})
+  Supabase's API  {supabase_url}
+  Stripe          {stripe_url}
+  Clerk           {clerk_issuer}
+  Postgres        {database_url}
+
+By hand, as the demo user ada:
+  TOKEN=$(curl -s {app_url}/_sandbox/session -d '{{"user": "ada"}}' | grep -o 'eyJ[^"]*')
+  curl -H "Authorization: Bearer $TOKEN" {service_url}/api/stripe/subscription
+  curl -H "Authorization: Bearer $TOKEN" -X POST {service_url}/api/stripe/checkout
+  curl {app_url}/_sandbox/stripe/checkout/cs_test_… -d '{{"action": "pay"}}'
+  curl {app_url}/_sandbox/deliveries
+A token lives for a minute, as Clerk's do.
+
+Data is kept in {data}; `make clean` removes it. Ctrl-C stops everything."""
+
+
+class CannotStart(Exception):
+    """One line for the person who typed the command."""
+
+
+def main() -> int:
+    stopped = _stop_signals()
+    try:
+        with ExitStack() as running:
+            service, store = _start(running, os.environ)
+            while not stopped.wait(0.5):
+                store.save()
+                if not service.running:
+                    raise ServiceFailed(f"The service stopped by itself:\n{service.last_words()}")
+            print("Stopping …", flush=True)
+    except (CannotStart, ServiceFailed) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, StripeStore]:
+    port = _port(environ)
+    data = Path(environ.get("SANDBOX_DATA") or ROOT / ".sandbox").absolute()
+    app = _page()
+    server = Server(app, port)  # takes the port now, and answers once everything runs
+    app_url = f"http://localhost:{server.url.rpartition(':')[2]}"
+    print("Starting Postgres, the stand-ins and the service …", flush=True)
+    try:
+        world = running.enter_context(World(data))
+    except RuntimeError as error:  # of Postgres, in a sentence
+        raise CannotStart(str(error)) from error
+    store = _remember(world, data)
+    running.callback(store.save)
+    service = Service(_environment(world, app_url), data)
+    running.callback(service.close)
+    world.deliver_to(service.url)
+    service.start()
+    control.register(app, world, app_url=app_url, service_url=service.url)
+    running.enter_context(server)
+    _welcome(world, service, app_url, data)
+    return service, store
+
+
+def _remember(world: World, data: Path) -> StripeStore:
+    """Stripe's state and the tables are of one past; where one is lost, both begin anew."""
+    store = StripeStore(world.stripe, data / "stripe.json")
+    if not store.load():
+        world.reset()
+    return store
+
+
+def _environment(world: World, app_url: str) -> dict[str, str]:
+    by_number = app_url.replace("localhost", "127.0.0.1")
+    return world.environment(app_url) | {
+        "ALLOWED_ORIGINS": f"{app_url},{by_number}",
+        "LOG_FORMAT": "text",
+        "WEB_CONCURRENCY": "2",
+    }
+
+
+def _page() -> Flask:
+    app = Flask(__name__)
+
+    @app.get("/")
+    @app.get("/dashboard")  # where the service sends people back to
+    def page() -> ResponseReturnValue:
+        return send_file(PAGE, max_age=0)
+
+    return app
+
+
+def _port(environ: Mapping[str, str]) -> int:
+    """Where the sandbox is to be. Raises CannotStart where it can't be there."""
+    value = environ.get("SANDBOX_PORT") or "8000"
+    if not (value.isascii() and value.isdigit() and int(value) <= 65535):
+        raise CannotStart(f"SANDBOX_PORT is a port number, not {value!r}.")
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", int(value)))
+        except OSError as error:
+            raise CannotStart(
+                f"Port {value} is not free ({error.strerror}). Take another: SANDBOX_PORT=8001"
+            ) from error
+    return int(value)
+
+
+def _stop_signals() -> threading.Event:
+    """Set by Ctrl-C, SIGTERM and a closed terminal.
+
+    An event, not an exception, which could fall between a process' start and the note to end it.
+    """
+    stopped = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    return stopped
+
+
+def _welcome(world: World, service: Service, app_url: str, data: Path) -> None:
+    text = WELCOME.format(
+        app_url=app_url,
+        service_url=service.url,
+        log=_short(service.log),
+        supabase_url=world.supabase_url,
+        stripe_url=world.stripe_url,
+        clerk_issuer=world.clerk.issuer,
+        database_url=world.database_url,
+        data=_short(data),
+    )
+    print(text, flush=True)
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

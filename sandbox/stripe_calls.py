@@ -1,0 +1,154 @@
+"""The calls of Stripe's API that the stand-in answers, as a table; the rest is refused."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import stripe.params as p
+
+from sandbox import stripe_checkout
+from sandbox import stripe_resources as r
+from sandbox import stripe_shapes as shapes
+from sandbox.stripe_errors import unknown_here
+from sandbox.stripe_lists import expanded
+from sandbox.stripe_state import StripeState
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: its path, the SDK's type of its parameters, and which of them are understood.
+
+    A parameter that Stripe knows and the stand-in does not is refused too: silence would look
+    like obedience.
+    """
+
+    method: str
+    path: str
+    spec: Any
+    understood: str
+    answer: Callable[..., Json]
+
+    def check(self, params: Json) -> None:
+        for name in params:
+            if name not in self.understood.split():
+                raise unknown_here(f"the parameter {name} of {self.method} {self.path}")
+
+
+PAGING = "expand limit starting_after ending_before "
+SUBSCRIPTION = "/v1/subscriptions/<id>"
+SESSION = "/v1/checkout/sessions"
+CONFIGURATION = "/v1/billing_portal/configurations"
+CONFIGURED = "business_profile default_return_url features metadata name expand"
+# Everything that may be set on a new session; the few that change what the stand-in does are
+# read in stripe_checkout, the others only checked.
+SOLD = " ".join(p.checkout.SessionCreateParams.__annotations__)
+
+CALLS = (
+    Call(
+        "POST",
+        "/v1/customers",
+        p.CustomerCreateParams,
+        "address description email expand metadata name phone preferred_locales shipping "
+        "tax_exempt",
+        r.create_customer,
+    ),
+    Call("GET", "/v1/customers/<id>", p.CustomerRetrieveParams, "expand", r.retrieve_customer),
+    Call("DELETE", "/v1/customers/<id>", p.CustomerDeleteParams, "", r.delete_customer),
+    Call("GET", "/v1/prices", p.PriceListParams, PAGING + "active product created", r.list_prices),
+    Call("GET", "/v1/prices/<id>", p.PriceRetrieveParams, "expand", r.retrieve_price),
+    Call("POST", SESSION, p.checkout.SessionCreateParams, SOLD, r.create_session),
+    Call(
+        "GET",
+        SESSION,
+        p.checkout.SessionListParams,
+        PAGING + "created customer status subscription",
+        r.list_sessions,
+    ),
+    Call("GET", f"{SESSION}/<id>", p.checkout.SessionRetrieveParams, "expand", r.retrieve_session),
+    Call(
+        "POST", f"{SESSION}/<id>/expire", p.checkout.SessionExpireParams, "expand", r.expire_session
+    ),
+    Call(
+        "GET",
+        "/v1/subscriptions",
+        p.SubscriptionListParams,
+        PAGING + "collection_method created customer price status",
+        r.list_subscriptions,
+    ),
+    Call("GET", SUBSCRIPTION, p.SubscriptionRetrieveParams, "expand", r.retrieve_subscription),
+    Call(
+        "DELETE",
+        SUBSCRIPTION,
+        p.SubscriptionCancelParams,
+        "expand invoice_now prorate",
+        r.cancel_subscription,
+    ),
+    Call(
+        "POST", SUBSCRIPTION, p.SubscriptionUpdateParams, " ".join(r.CHANGES), r.update_subscription
+    ),
+    Call(
+        "POST",
+        "/v1/billing_portal/sessions",
+        p.billing_portal.SessionCreateParams,
+        "configuration customer customer_account expand flow_data locale on_behalf_of return_url",
+        r.create_portal_session,
+    ),
+    Call(
+        "GET",
+        CONFIGURATION,
+        p.billing_portal.ConfigurationListParams,
+        PAGING + "active is_default",
+        r.list_configurations,
+    ),
+    Call(
+        "POST",
+        CONFIGURATION,
+        p.billing_portal.ConfigurationCreateParams,
+        CONFIGURED,
+        r.create_configuration,
+    ),
+    Call(
+        "GET",
+        f"{CONFIGURATION}/<id>",
+        p.billing_portal.ConfigurationRetrieveParams,
+        "expand",
+        r.retrieve_configuration,
+    ),
+    Call(
+        "POST",
+        f"{CONFIGURATION}/<id>",
+        p.billing_portal.ConfigurationUpdateParams,
+        CONFIGURED + " active",
+        r.update_configuration,
+    ),
+    Call(
+        "GET",
+        "/v1/events",
+        p.EventListParams,
+        PAGING + "created delivery_success type types",
+        r.list_events,
+    ),
+    Call("GET", "/v1/events/<id>", p.EventRetrieveParams, "expand", r.retrieve_event),
+    Call(
+        "GET",
+        "/v1/webhook_endpoints",
+        p.WebhookEndpointListParams,
+        PAGING,
+        r.list_webhook_endpoints,
+    ),
+)
+
+
+def answer(state: StripeState, call: Call, params: Json, version: str, **ids: str) -> Json:
+    """Execute a call and render its answer in the client's release. Raises StripeError."""
+    call.check(params)
+    with state.lock:
+        stripe_checkout.expire_overdue(state)
+        found = copy.deepcopy(call.answer(state, params, **ids))
+        found = copy.deepcopy(expanded(state, found, params.get("expand") or []))
+    if found["object"] == "list":
+        found["data"] = [shapes.in_version(each, version) for each in found["data"]]
+    return shapes.in_version(found, version)

@@ -1,0 +1,64 @@
+"""Stripe's refusals: what an error is and how Stripe words the common ones."""
+
+from typing import Any
+
+
+class StripeError(Exception):
+    """An answer of the API that is not 200. The message is Stripe's sentence."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        type: str = "invalid_request_error",
+        code: str | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.type = type
+        self.code = code
+        self.param = param
+
+    def body(self) -> dict[str, Any]:
+        error: dict[str, Any] = {"message": self.message, "type": self.type}
+        if self.code:
+            error["code"] = self.code
+            slug = self.code.replace("_", "-")
+            error["doc_url"] = f"https://docs.stripe.com/error-codes/{slug}"
+        if self.param:
+            error["param"] = self.param
+        return {"error": error}
+
+
+class ParameterError(StripeError):
+    """The parameters themselves are wrong. Stripe says so before anything is executed."""
+
+
+def missing(param: str) -> ParameterError:
+    return ParameterError(
+        f"Missing required param: {param}.", code="parameter_missing", param=param
+    )
+
+
+def exclusive(*params: str) -> ParameterError:
+    names = ", ".join(params)
+    return ParameterError(
+        f"You may only specify one of these parameters: {names}.",
+        code="parameters_exclusive",
+        param=params[0],
+    )
+
+
+def not_found(kind: str, id: str, param: str, status: int = 400) -> StripeError:
+    """404 when the id stood in the path, 400 when it was a parameter."""
+    return StripeError(
+        f"No such {kind}: '{id}'", status=status, code="resource_missing", param=param
+    )
+
+
+def unknown_here(what: str) -> StripeError:
+    """Something that Stripe knows and this stand-in does not."""
+    return StripeError(f"The sandbox does not know {what}.", type="sandbox_error")

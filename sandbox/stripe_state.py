@@ -1,0 +1,306 @@
+"""What the stand-in for Stripe holds, and what happens to it: a state machine under one lock.
+
+Everything that changes passes through here, so each change and its event are one step, and
+events leave in the order of the changes.
+"""
+
+import copy
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sandbox import stripe_checkout, stripe_portal
+from sandbox import stripe_lifecycle as lifecycle
+from sandbox import stripe_shapes as shapes
+from sandbox.stripe_webhooks import Delivery, Webhooks
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+STATUSES = (
+    "active",
+    "trialing",
+    "past_due",
+    "unpaid",
+    "incomplete",
+    "incomplete_expired",
+    "canceled",
+    "paused",
+)
+
+PORTAL_FEATURES: Json = {
+    "customer_update": {"enabled": False, "allowed_updates": []},
+    "invoice_history": {"enabled": True},
+    "payment_method_update": {"enabled": True, "payment_method_configuration": None},
+    "subscription_cancel": {
+        "enabled": True,
+        "mode": "at_period_end",
+        "proration_behavior": "none",
+        "cancellation_reason": {"enabled": False, "options": [], "feedback_options": []},
+    },
+    "subscription_pause": {"enabled": False},
+    "subscription_update": {
+        "enabled": True,
+        "default_allowed_updates": ["price"],
+        "proration_behavior": "create_prorations",
+        "products": [
+            {"product": "prod_pro", "prices": ["price_pro"]},
+            {"product": "prod_team", "prices": ["price_team"]},
+        ],
+    },
+}
+
+
+class StripeState:
+    """One Stripe account.
+
+    clock: seconds since 1970; stamps objects, events and the `Date` of answers alike.
+    billing_mode: "flexible" as Stripe's default, or "classic".
+    answer_timeout: how long checkout waits for the endpoint's answer before it redirects.
+    calls: the last requests to the API, for tests: {"method", "path", "status", "at"}.
+    """
+
+    def __init__(
+        self,
+        webhooks: Webhooks,
+        livemode: bool = False,
+        *,
+        clock: Callable[[], float] = time.time,
+        billing_mode: str = "flexible",
+    ) -> None:
+        self.webhooks = webhooks
+        self.livemode = livemode
+        self.clock = clock
+        self.billing_mode = billing_mode
+        self.answer_timeout = 10.0
+        self.public_url: Callable[[], str] = lambda: ""
+        self.lock = threading.RLock()
+        self._start()
+
+    def _start(self) -> None:
+        self.customers: dict[str, Json] = {}
+        self.subscriptions: dict[str, Json] = {}
+        self.sessions: dict[str, Json] = {}
+        self.orders: dict[str, Json] = {}  # what each checkout session was created with
+        self.portal_sessions: dict[str, Json] = {}
+        self.invoices: dict[str, Json] = {}
+        self.events: dict[str, Json] = {}
+        self.saved_answers: dict[str, Any] = {}  # by idempotency key
+        self.calls: deque[Json] = deque(maxlen=10_000)
+        self.prices = self._catalogue()
+        self.configurations = self._default_configuration()
+
+    def now(self) -> int:
+        return int(self.clock())
+
+    def reset(self) -> None:
+        """A new account, with the same settings and the same webhook endpoint."""
+        with self.lock:
+            self._start()
+            self.webhooks.reset()
+
+    def customer_of(self, clerk_user_id: str) -> Json | None:
+        """The newest customer that carries this Clerk id, if any."""
+        with self.lock:
+            for customer in reversed(self.customers.values()):
+                mine = customer["metadata"].get("clerk_user_id") == clerk_user_id
+                if mine and not customer.get("deleted"):
+                    return copy.deepcopy(customer)
+            return None
+
+    def create_customer(self, **fields: Any) -> Json:
+        with self.lock:
+            customer = shapes.customer(self.now(), self.livemode, **fields)
+            self.customers[customer["id"]] = customer
+            self.emit("customer.created", customer)
+            return copy.deepcopy(customer)
+
+    def delete_customer(self, id: str) -> Json:
+        """Delete a customer; what they subscribed to ends at once. KeyError for an unknown one."""
+        with self.lock:
+            customer = self._have(self.customers, id, "customer")
+            for subscription in list(self.subscriptions.values()):
+                if subscription["customer"] == id and subscription["status"] not in lifecycle.ENDED:
+                    self.act(subscription["id"], "cancel_now")
+            self.emit("customer.deleted", customer)
+            self.customers[id] = {**customer, "deleted": True}
+            return {"id": id, "object": "customer", "deleted": True}
+
+    def update_card(self, customer_id: str) -> Json:
+        """The customer gave another card; every charge will use it."""
+        with self.lock:
+            customer = self._have(self.customers, customer_id, "customer")
+            before = copy.deepcopy(customer)
+            settings = {
+                **customer["invoice_settings"],
+                "default_payment_method": shapes.new_id("pm"),
+            }
+            customer["invoice_settings"] = settings
+            self.emit("customer.updated", customer, shapes.changes(before, customer))
+            return copy.deepcopy(customer)
+
+    def create_subscription(
+        self,
+        clerk_user_id: str | None,
+        price: str,
+        status: str = "active",
+        *,
+        customer: str | None = None,
+        metadata: dict[str, str] | None = None,
+        quantity: int = 1,
+    ) -> Json:
+        """A subscription from nowhere, as if made in Stripe's dashboard.
+
+        customer: an existing one; else the newest of the user; else a new one that carries
+        `metadata.clerk_user_id`. metadata: the subscription's own; the user's id by default.
+        """
+        with self.lock:
+            self._have(self.prices, price, "price")
+            if customer is not None:
+                self._have(self.customers, customer, "customer")
+            owner = {"clerk_user_id": clerk_user_id} if clerk_user_id else {}
+            if customer is None:
+                known = self.customer_of(clerk_user_id) if clerk_user_id else None
+                customer = (known or self.create_customer(metadata=owner))["id"]
+            subscription = self.subscribe(
+                str(customer),
+                [(price, quantity)],
+                metadata=owner if metadata is None else metadata,
+                status=status,
+            )
+            return copy.deepcopy(subscription)
+
+    def subscribe(
+        self,
+        customer: str,
+        lines: list[tuple[str, int]],
+        *,
+        metadata: dict[str, str],
+        status: str = "active",
+        trial_end: int | None = None,
+        **fields: Any,
+    ) -> Json:
+        """Make a subscription and say so. The caller holds the lock and gets the stored object."""
+        if status not in STATUSES:
+            raise ValueError(f"status is one of {', '.join(STATUSES)}")
+        now = self.now()
+        subscription = shapes.subscription(
+            customer,
+            [(self.prices[price], quantity) for price, quantity in lines],
+            now,
+            self.livemode,
+            billing_mode=self.billing_mode,
+            period_end=trial_end or shapes.months_later(now),
+            metadata=dict(metadata),
+            default_payment_method=shapes.new_id("pm"),
+            **fields,
+        )
+        lifecycle.begin(subscription, status, now)
+        owed = status in (*lifecycle.OWING, "incomplete_expired")
+        invoice = shapes.invoice(subscription, "open" if owed else "paid", now)
+        self.invoices[invoice["id"]] = invoice
+        subscription["latest_invoice"] = invoice["id"]
+        self.subscriptions[subscription["id"]] = subscription
+        self.customers[customer]["currency"] = subscription["currency"]
+        self.emit("customer.subscription.created", subscription)
+        return subscription
+
+    def act(self, subscription_id: str, action: str, **more: Any) -> Json:
+        """Let something happen to a subscription, and return it.
+
+        KeyError: no such subscription. ValueError: no such action, or not possible now.
+        """
+        with self.lock:
+            world = lifecycle.World(self.now(), self.prices)
+
+            def step(subscription: Json) -> lifecycle.Step:
+                step = lifecycle.act(subscription, action, more, world)
+                if step.invoice:
+                    self._bill(subscription, step.invoice)
+                return step
+
+            before, after, taken = self.change(subscription_id, step)
+            if taken.event:
+                self.announce(taken.event, before, after)
+            if taken.invoice:
+                self.emit(f"invoice.{taken.invoice}", self.invoices[after["latest_invoice"]])
+            return copy.deepcopy(after)
+
+    def change(self, subscription_id: str, how: Callable[[Json], T]) -> tuple[Json, Json, T]:
+        """Change a subscription, silently; one that `how` raises for stays as it was.
+
+        Returns it as it was and as it is, and what `how` returned. The caller holds the lock.
+        """
+        before = self._have(self.subscriptions, subscription_id, "subscription")
+        after = copy.deepcopy(before)
+        result = how(after)
+        self.subscriptions[subscription_id] = after
+        return before, after, result
+
+    def announce(self, event: str, before: Json, after: Json) -> None:
+        """Send `customer.subscription.<event>`. The caller holds the lock."""
+        previous = shapes.changes(before, after) if event == "updated" else None
+        self.emit(f"customer.subscription.{event}", after, previous)
+
+    def checkout(self, session_id: str, action: str) -> Json:
+        """Press a button of the checkout page: pay, decline or expire.
+
+        KeyError: no such session. ValueError: no such button, or the session is not open.
+        After paying, waits for the endpoint's answer to `checkout.session.completed`, as Stripe
+        does before it sends the customer back.
+        """
+        buttons = {
+            "pay": stripe_checkout.pay,
+            "decline": stripe_checkout.decline,
+            "expire": stripe_checkout.expire,
+        }
+        if action not in buttons:
+            raise ValueError(f"action is one of {', '.join(buttons)}")
+        with self.lock:
+            self._have(self.sessions, session_id, "checkout session")
+            sent = buttons[action](self, session_id)
+        deadline = time.monotonic() + self.answer_timeout
+        for delivery in sent:
+            delivery.wait_answered(max(0.0, deadline - time.monotonic()))
+        with self.lock:
+            return copy.deepcopy(self.sessions[session_id])
+
+    def emit(self, type: str, object: Json, previous: Json | None = None) -> list[Delivery]:
+        """Record an event and send it. The caller holds the lock."""
+        event = shapes.event(type, object, self.now(), previous)
+        self.events[event["id"]] = event
+        return self.webhooks.send(event)
+
+    def _bill(self, subscription: Json, outcome: str) -> None:
+        status = "paid" if outcome == "paid" else "open"
+        invoice = shapes.invoice(subscription, status, self.now())
+        self.invoices[invoice["id"]] = invoice
+        subscription["latest_invoice"] = invoice["id"]
+
+    def _have(self, store: dict[str, Json], id: str, kind: str) -> Json:
+        if id not in store or store[id].get("deleted"):
+            raise KeyError(f"there is no {kind} {id}")
+        return store[id]
+
+    def _catalogue(self) -> dict[str, Json]:
+        """Two plans of the service, and a price that belongs to none."""
+        prices = [
+            shapes.price("price_pro", "prod_pro", 1900, self.now(), self.livemode, nickname="Pro"),
+            shapes.price(
+                "price_team", "prod_team", 4900, self.now(), self.livemode, nickname="Team"
+            ),
+            shapes.price(
+                "price_other", "prod_other", 700, self.now(), self.livemode, nickname="Other"
+            ),
+        ]
+        return {price["id"]: price for price in prices}
+
+    def _default_configuration(self) -> dict[str, Json]:
+        """The portal as somebody saved it in the dashboard. Empty the dict for an account where
+        nobody did."""
+        default = stripe_portal.configuration(
+            self.now(), self.livemode, copy.deepcopy(PORTAL_FEATURES), is_default=True
+        )
+        return {default["id"]: default}

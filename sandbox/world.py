@@ -1,0 +1,143 @@
+"""The world around the service: a real Postgres, and the stand-ins on free ports."""
+
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import scalar_row
+
+from sandbox import stripe_api, supabase_api
+from sandbox.clerk_api import Clerk
+from sandbox.faults import Faults
+from sandbox.postgres import Postgres, migrate
+from sandbox.postgres import reset as empty_tables
+from sandbox.stripe_state import StripeState
+from sandbox.stripe_webhooks import Webhooks
+from sandbox.web import Server
+
+STRIPE_KEY = "sk_test_sandbox"
+WEBHOOK_SECRET = "whsec_sandbox"
+JWT_SECRET = "the sandbox's own, known to everyone: it guards nothing"
+PLANS = "pro=price_pro,prod_pro;team=price_team,prod_team"
+WEBHOOK_PATH = "/api/stripe/webhook"
+
+_USER_NAME = re.compile(r"[a-z0-9_-]{1,40}")
+
+
+class World:
+    """`with World(data_dir) as world: …` runs all of it until the block ends.
+
+    postgres: a server that runs already and is left running, so that tests can share one.
+    """
+
+    def __init__(self, data_dir: Path, postgres: Postgres | None = None) -> None:
+        self._data_dir = data_dir
+        self._given_postgres = postgres
+        self._running = ExitStack()
+        self.faults = Faults()
+        self.clerk = Clerk(self.faults)
+        self.webhooks = Webhooks(WEBHOOK_SECRET, self.faults)
+        self.stripe = StripeState(self.webhooks)
+        self.database_url = ""
+        self.supabase_url = ""
+        self.stripe_url = ""
+
+    def start(self) -> "World":
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as starting:
+            server = self._given_postgres or starting.enter_context(
+                Postgres(self._data_dir / "postgres")
+            )
+            self.database_url = server.url
+            migrate(self.database_url)
+            self._start_stand_ins(starting)
+            self._running = starting.pop_all()
+        return self
+
+    def stop(self) -> None:
+        self._running.close()
+
+    def __enter__(self) -> "World":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start_stand_ins(self, starting: ExitStack) -> None:
+        supabase = supabase_api.create_app(self.database_url, JWT_SECRET, self.faults)
+        self.supabase_url = starting.enter_context(Server(supabase)).url
+        stripe = stripe_api.create_app(
+            self.stripe, self.faults, {STRIPE_KEY}, public_url=lambda: self.stripe_url
+        )
+        self.stripe_url = starting.enter_context(Server(stripe)).url
+        self.clerk.issuer = starting.enter_context(Server(self.clerk.app())).url
+        starting.callback(self.webhooks.stop)
+
+    @property
+    def service_role_key(self) -> str:
+        return supabase_api.api_key("service_role", JWT_SECRET)
+
+    @property
+    def anon_key(self) -> str:
+        return supabase_api.api_key("anon", JWT_SECRET)
+
+    def environment(self, app_url: str) -> dict[str, str]:
+        """What the service is told, exactly as an operator would tell it."""
+        return {
+            "STRIPE_SECRET_KEY": STRIPE_KEY,
+            "STRIPE_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "STRIPE_PLANS": PLANS,
+            "STRIPE_API_BASE": self.stripe_url,
+            "SUPABASE_URL": self.supabase_url,
+            "SUPABASE_SERVICE_ROLE_KEY": self.service_role_key,
+            "CLERK_PUBLISHABLE_KEY": self.clerk.publishable_key,
+            "CLERK_ISSUER": self.clerk.issuer,
+            "CLERK_JWKS_URL": self.clerk.jwks_url,
+            "APP_URL": app_url,
+        }
+
+    def deliver_to(self, service_url: str) -> None:
+        """Send Stripe's webhooks to the service at this address from now on."""
+        self.webhooks.url = service_url + WEBHOOK_PATH
+
+    def add_user(self, name: str) -> str:
+        """The id of this user's row in the app's own table, made where there is none."""
+        query = """
+            insert into users (clerk_id, email) values (%s, %s)
+            on conflict (clerk_id) do update set email = excluded.email
+            returning id::text
+        """
+        (user_id,) = self._query(query, clerk_id(name), f"{name}@example.com")
+        return str(user_id)
+
+    def user_id(self, name: str) -> str | None:
+        found = self._query("select id::text from users where clerk_id = %s", clerk_id(name))
+        return found[0] if found else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows of `subscriptions`, oldest first."""
+        query = """
+            select to_jsonb(s) from subscriptions s
+            order by to_jsonb(s) ->> 'created_at', to_jsonb(s) ->> 'stripe_subscription_id'
+        """  # a table from before the upgrade lacks most columns, and is shown too
+        return self._query(query)
+
+    def reset(self) -> None:
+        """Forget everything that happened since the first start."""
+        self.faults.reset()
+        self.webhooks.wait_until_delivered(1)  # what is under way could still write a row
+        self.stripe.reset()  # and the deliveries with it
+        empty_tables(self.database_url)
+
+    def _query(self, query: str, *values: str) -> list[Any]:
+        with psycopg.connect(self.database_url, row_factory=scalar_row) as connection:
+            return connection.execute(query, values).fetchall()
+
+
+def clerk_id(name: str) -> str:
+    """Clerk's id of a user of the sandbox. Raises ValueError where the name can't be one."""
+    if not _USER_NAME.fullmatch(name):
+        raise ValueError("user is a name of small letters, digits, _ and -, such as ada")
+    return f"user_{name}"
