@@ -50,10 +50,9 @@ def _billing_blueprint(services: Services) -> Blueprint:
     _dress(parent, services.settings)
     parent.register_blueprint(billing.bp)
     parent.register_blueprint(webhook.bp)
-    for rule in ("/", "/<path:unknown>"):
-        parent.add_url_rule(
-            rule, view_func=_refuse, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]
-        )
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    parent.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
+    parent.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
     parent.cli.add_command(sync)
     parent.cli.add_command(replay)
     parent.record(lambda state: services.attach(state.app))

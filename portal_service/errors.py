@@ -87,7 +87,8 @@ def _http_error(error: HTTPException) -> Response:
         code = "internal_error"
     else:
         code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
-    response = _service_error(ServiceError(code, status=status))
+    detail = "The body is too large" if status == 413 else None
+    response = _service_error(ServiceError(code, detail, status=status))
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
     return response
