@@ -82,18 +82,9 @@ def create_app(database_url: str, jwt_secret: str, faults: switches.Faults) -> F
             time.sleep(switches.SLOW_SECONDS)
         _check_headers()
 
-    @app.errorhandler(psycopg.Error)
-    def failed(error: psycopg.Error) -> HTTPException:
-        return _translated(error)
-
-    @app.errorhandler(NotFound)
-    def no_path(_: NotFound) -> HTTPException:
-        return _refusal(404, "PGRST125", "Invalid path specified in request URL")
-
-    @app.errorhandler(MethodNotAllowed)
-    def no_method(_: MethodNotAllowed) -> HTTPException:
-        return _unknown("this method here", 405)
-
+    app.register_error_handler(psycopg.Error, _translated)
+    app.register_error_handler(NotFound, _no_path)
+    app.register_error_handler(MethodNotAllowed, lambda _: _unknown("this method here", 405))
     return app
 
 
@@ -115,6 +106,10 @@ def _refusal(
 def _unknown(what: str, status: int = 400) -> HTTPException:
     message = f"The stand-in for PostgREST does not know {what}"
     return _refusal(status, "SANDBOX", message, f"{request.method} {request.full_path}")
+
+
+def _no_path(_: NotFound) -> HTTPException:
+    return _refusal(404, "PGRST125", "Invalid path specified in request URL")
 
 
 def _translated(error: psycopg.Error) -> HTTPException:
