@@ -18,6 +18,7 @@ _shared_memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 _metrics_dir = tempfile.mkdtemp(prefix="portal-metrics-", dir=_shared_memory)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_dir
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # wherever it is started from
 from portal_service import ConfigError, Settings  # noqa: E402
 
 try:

@@ -233,7 +233,8 @@ class Postgres:
         with self._admin() as admin:
             if admin.execute("select 1 from pg_database where datname = 'app'").fetchone():
                 return
-            admin.execute("drop database if exists hosted")
+            for unfinished in ("making_app", "hosted"):  # of an interrupted first start
+                admin.execute(f"drop database if exists {unfinished}")
             if not admin.execute("select 1 from pg_roles where rolname = 'postgres'").fetchone():
                 with admin.transaction(), psycopg.ClientCursor(admin) as cursor:
                     cursor.execute(_ROLES, {"password": self._password})

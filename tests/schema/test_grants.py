@@ -1,0 +1,199 @@
+"""Nobody but the service role writes, and a signed-in user reads their own rows alone."""
+
+import itertools
+
+import psycopg
+import pytest
+
+CALLS = {
+    "billing_user_id": "select billing_user_id('user_ann')",
+    "billing_account": "select billing_account('user_ann', false)",
+    "link_customer": "select link_customer('user_ann', false, 'cus_1')",
+    "upsert_subscription": "select upsert_subscription('{}')",
+    "billing_reader_user_id": "select billing_reader_user_id()",
+    "billing_reader_customers": "select billing_reader_customers()",
+}
+READERS = {"billing_reader_user_id", "billing_reader_customers"}
+
+WRITES = [
+    "insert into {} (stripe_customer_id) values ('cus_1')",
+    "update {} set stripe_customer_id = 'cus_2'",
+    "delete from {}",
+    "truncate {}",
+    "create table t (x text references {} (stripe_customer_id))",
+    "create trigger t before insert on {} execute function suppress_redundant_updates_trigger()",
+]
+
+OLD_TABLE = """
+    create table subscriptions (id serial primary key, user_id text, note text);
+    grant all on subscriptions, subscriptions_id_seq to public, anon, authenticated;
+    grant update (note) on subscriptions to anon;
+"""
+
+
+@pytest.fixture(params=["", OLD_TABLE], ids=["new", "old"])
+def either(make, request):
+    db = make(request.param)
+    db.migrate()
+    return db
+
+
+def privileges(db, role, kind, name):
+    every = {
+        "table": "SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER MAINTAIN",
+        "any_column": "SELECT INSERT UPDATE REFERENCES",
+        "sequence": "USAGE SELECT UPDATE",
+    }[kind]
+    if db.owner("show server_version_num")[0]["server_version_num"] < "170000":
+        every = every.removesuffix(" MAINTAIN")
+    return {
+        privilege
+        for privilege in every.split()
+        if db.owner(f"select has_{kind}_privilege('{role}', '{name}', '{privilege}') as it")[0][
+            "it"
+        ]
+    }
+
+
+def sequences(db):
+    return [row["relname"] for row in db.owner("select relname from pg_class where relkind = 'S'")]
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+def test_the_public_roles_have_no_right_but_to_read_subscriptions(either, role):
+    reads = {"SELECT"} if role == "authenticated" else set()
+    assert privileges(either, role, "table", "subscriptions") == reads
+    assert privileges(either, role, "any_column", "subscriptions") == reads
+    assert privileges(either, role, "table", "billing_customers") == set()
+    for sequence in sequences(either):
+        assert privileges(either, role, "sequence", sequence) == set()
+
+
+def test_the_service_role_has_what_it_needs(either, subscription):
+    for table in ("subscriptions", "billing_customers"):
+        assert privileges(either, "service_role", "table", table) >= {
+            "SELECT",
+            "INSERT",
+            "UPDATE",
+            "DELETE",
+        }
+    for sequence in sequences(either):
+        assert privileges(either, "service_role", "sequence", sequence) >= {"USAGE", "SELECT"}
+    either.link("user_ann", "cus_1")
+    row = either.write(subscription)
+    assert either.write(subscription, row["revision"])
+    assert len(either.account("user_ann")["subscriptions"]) == 1
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated"])
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("table", ["subscriptions", "billing_customers"])
+def test_nobody_but_the_service_role_writes(db, role, write, table):
+    with (
+        db.connect(role, sub="user_ann") as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(write.format(table))
+
+
+@pytest.mark.parametrize(
+    ("role", "function"), list(itertools.product(["anon", "authenticated", "service_role"], CALLS))
+)
+def test_each_function_is_for_whom_it_is_named(db, role, function):
+    allowed = (
+        function in READERS
+        if role == "authenticated"
+        else role != "anon" and function not in READERS
+    )
+    with db.connect(role, sub="user_ann") as connection:
+        if allowed and function != "upsert_subscription":
+            connection.execute(CALLS[function])
+            return
+        refusal = (
+            psycopg.errors.NullValueNotAllowed if allowed else psycopg.errors.InsufficientPrivilege
+        )
+        with pytest.raises(refusal):
+            connection.execute(CALLS[function])
+
+
+def test_the_list_of_functions_is_complete(db):
+    made = db.owner(
+        "select proname, prosecdef, proconfig from pg_proc"
+        " where pronamespace = 'public'::regnamespace"
+    )
+    assert {row["proname"] for row in made} == set(CALLS)
+    definers = {row["proname"]: row["proconfig"] for row in made if row["prosecdef"]}
+    assert definers == dict.fromkeys(READERS | {"billing_user_id"}, ['search_path=""'])
+
+
+def read(db, role="authenticated", **claims):
+    with db.connect(role, **claims) as reader:
+        rows = reader.execute("select stripe_subscription_id as it from subscriptions").fetchall()
+    return {row["it"] for row in rows}
+
+
+@pytest.fixture
+def rows(db, subscription):
+    ann, bob = db.user("user_ann"), db.user("user_bob")
+    db.store("anns", user_id=ann, livemode=True)
+    db.store("bobs", user_id=bob, stripe_customer_id="cus_bob")
+    db.store("nobodys", stripe_customer_id="cus_0")
+    db.store("unclaimed", stripe_customer_id="cus_ann")
+    db.link("user_ann", "cus_ann")
+    db.store("empty", user_id="", stripe_customer_id="")
+    return db
+
+
+def test_a_signed_in_user_reads_their_own_rows_by_user_and_by_customer(rows):
+    assert read(rows, sub="user_ann") == {"anns", "unclaimed"}
+    assert read(rows, sub="user_bob") == {"bobs"}
+
+
+@pytest.mark.parametrize("claims", [{"sub": "user_eve"}, {"sub": ""}, {"azp": "x"}, {}])
+def test_nobody_else_reads_a_row(rows, claims):
+    assert read(rows, **claims) == set()
+
+
+def test_a_buyer_whom_the_app_does_not_know_yet_reads_by_customer(rows):
+    rows.link("user_new", "cus_0")
+    assert read(rows, sub="user_new") == {"nobodys"}
+
+
+def test_anon_reads_nothing(rows):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        read(rows, role="anon")
+    with (
+        rows.connect("authenticated", sub="user_ann") as reader,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        reader.execute("select * from billing_customers")
+
+
+def test_own_rows_are_read_whatever_the_policies_of_the_apps_users_are(make, subscription):
+    db = make(
+        "create table users (id uuid primary key default gen_random_uuid(), clerk_id text);"
+        "alter table users enable row level security; revoke all on users from authenticated"
+    )
+    db.migrate()
+    db.user("user_ann")
+    db.write(subscription, clerk="user_ann")
+    db.owner("delete from billing_customers")
+    assert read(db, sub="user_ann") == {"sub_1"}
+
+
+def test_the_policy_asks_who_reads_once_for_each_query(rows):
+    for n in range(100):
+        rows.store(f"many_{n}", user_id="x")
+    with rows.connect("authenticated", sub="user_ann") as reader:
+        plan = reader.execute("explain select * from subscriptions").fetchall()
+    text = "\n".join(line["QUERY PLAN"] for line in plan)
+    assert "InitPlan" in text
+    assert "SubPlan" not in text
+    assert "billing_reader" not in text  # a filter that calls it would show it
+
+
+def test_row_level_security_is_on(db):
+    assert db.owner("select relname from pg_class where relrowsecurity order by relname") == [
+        {"relname": "billing_customers"},
+        {"relname": "subscriptions"},
+    ]

@@ -1,0 +1,256 @@
+"""A subscription finds its owner by customer first, by Stripe's metadata last, and keeps it."""
+
+import psycopg
+import pytest
+
+LATER = {"as_of": "2026-11-02T00:00:00Z"}
+
+
+@pytest.fixture
+def warnings(db):
+    said = []
+
+    def hear(notice):
+        said.append(notice.message_primary)
+
+    db.connection("service_role").add_notice_handler(hear)
+    yield said
+    db.connection("service_role").remove_notice_handler(hear)
+
+
+def customers(db):
+    return {
+        (row["clerk_user_id"], row["livemode"], row["stripe_customer_id"])
+        for row in db.service("select * from billing_customers")
+    }
+
+
+def test_metadata_finds_the_owner_of_a_new_customer_and_is_kept(db, subscription):
+    ann = db.user("user_ann")
+    assert db.write(subscription, clerk="user_ann")["user_id"] == ann
+    assert customers(db) == {("user_ann", False, "cus_1")}
+
+
+def test_the_linked_customer_finds_the_owner_without_metadata(db, subscription):
+    ann = db.user("user_ann")
+    db.link("user_ann", "cus_1")
+    assert db.write(subscription)["user_id"] == ann
+
+
+def test_the_linked_customer_goes_before_metadata(db, subscription):
+    ann, _ = db.user("user_ann"), db.user("user_bob")
+    db.link("user_ann", "cus_1")
+    assert db.write(subscription, clerk="user_bob")["user_id"] == ann
+    assert customers(db) == {("user_ann", False, "cus_1")}
+
+
+def test_metadata_that_disagrees_is_logged(db, subscription, warnings):
+    ann, _ = db.user("user_ann"), db.user("user_bob")
+    db.write(subscription, clerk="user_ann")
+    assert warnings == []
+
+    db.write(subscription | LATER, None, clerk="user_bob")
+    said = "subscription sub_1 names the Clerk user user_bob, but its customer cus_1 is of "
+    assert warnings.pop() == said + "user_ann: it stays so"
+
+    db.owner("delete from billing_customers")
+    db.write(subscription, db.row()["revision"], clerk="user_bob")
+    assert warnings.pop() == said + f"user {ann}: it stays so"
+    db.write(subscription, db.row()["revision"], clerk="user_ann")
+    assert warnings == []
+
+
+def test_metadata_says_nothing_about_a_customer_of_a_user_whom_the_app_does_not_know_yet(
+    db, subscription
+):
+    db.user("user_bob")
+    db.link("user_ann", "cus_1")
+    assert db.write(subscription, clerk="user_bob")["user_id"] is None
+    ann = db.user("user_ann")
+    assert db.write(subscription | LATER, None, clerk="user_bob")["user_id"] == ann
+
+
+def test_the_linked_customer_goes_before_another_row(db, subscription):
+    ann, bob = db.user("user_ann"), db.user("user_bob")
+    db.store("sub_old", stripe_customer_id="cus_1", user_id=bob)
+    db.link("user_ann", "cus_1")
+    assert db.write(subscription)["user_id"] == ann
+    assert db.row("sub_old")["user_id"] == bob
+
+
+def test_another_row_of_the_customer_finds_the_owner_before_metadata(db, subscription):
+    ann, _ = db.user("user_ann"), db.user("user_bob")
+    db.store("sub_old", stripe_customer_id="cus_1", user_id=ann)
+    assert db.write(subscription, clerk="user_bob")["user_id"] == ann
+    assert customers(db) == set()
+
+
+def test_a_row_of_the_customer_confirms_metadata(db, subscription):
+    ann = db.user("user_ann")
+    db.store("sub_old", stripe_customer_id="cus_1", user_id=ann)
+    assert db.write(subscription, clerk="user_ann")["user_id"] == ann
+    assert customers(db) == {("user_ann", False, "cus_1")}
+
+
+def test_a_link_is_never_moved_and_its_customer_never_given_away(db, subscription):
+    ann, _ = db.user("user_ann"), db.user("user_bob")
+    db.store("sub_1", stripe_customer_id="cus_1", user_id=ann, as_of="2026-01-01")
+    assert db.write(subscription, None, clerk="user_bob")["user_id"] == ann
+    assert db.write(subscription | LATER, None, clerk="user_nobody")["user_id"] == ann
+    assert customers(db) == set()
+
+
+def test_a_link_survives_its_user_and_its_customer(db, subscription):
+    ann = db.user("user_ann")
+    first = db.write(subscription, clerk="user_ann")
+    db.owner("delete from users")
+    db.owner("delete from billing_customers")
+    assert db.write(subscription, first["revision"])["user_id"] == ann
+
+
+def test_a_buyer_whom_the_app_does_not_know_yet_is_found_by_clerk_id_and_linked_later(
+    db, subscription
+):
+    first = db.write(subscription, clerk="user_ann")
+    assert first["user_id"] is None
+    account = db.account("user_ann")
+    assert account["user_id"] is None
+    assert account["stripe_customer_id"] == "cus_1"
+    assert [row["stripe_subscription_id"] for row in account["subscriptions"]] == ["sub_1"]
+
+    ann = db.user("user_ann")
+    second = db.write(subscription | LATER, None)
+    assert second["user_id"] == ann
+    assert second["updated_at"] == first["updated_at"]
+
+
+def test_a_buyer_whom_nobody_knows_is_stored_without_an_owner(db, subscription):
+    assert db.write(subscription)["user_id"] is None
+    assert db.write(subscription | {"stripe_subscription_id": "sub_2"}, clerk="")["user_id"] is None
+    assert customers(db) == set()
+
+
+def test_a_subscription_without_a_customer_is_stored(db, subscription):
+    ann = db.user("user_ann")
+    nobodys = subscription | {"stripe_customer_id": None}
+    db.write(nobodys | {"stripe_subscription_id": "sub_2"})
+    assert db.write(nobodys, clerk="user_ann")["user_id"] == ann
+    assert db.row("sub_2")["user_id"] is None
+    assert customers(db) == set()
+
+
+def test_a_subscription_of_no_known_mode_keeps_no_customer(db, subscription):
+    ann = db.user("user_ann")
+    assert db.write(subscription | {"livemode": None}, clerk="user_ann")["user_id"] == ann
+    assert customers(db) == set()
+
+
+def test_a_clerk_id_keeps_its_first_customer_of_each_mode(db, subscription):
+    db.link("user_ann", "cus_0")
+    db.write(subscription, clerk="user_ann")
+    db.write(
+        subscription
+        | {"stripe_subscription_id": "sub_2", "stripe_customer_id": "cus_2", "livemode": True},
+        clerk="user_ann",
+    )
+    assert customers(db) == {("user_ann", False, "cus_0"), ("user_ann", True, "cus_2")}
+
+
+@pytest.mark.parametrize("path", ["insert", "fast", "swap"])
+def test_every_write_claims_the_other_rows_of_the_customer(db, subscription, path):
+    others = [db.write(subscription | {"stripe_subscription_id": f"sub_{n}"}) for n in (2, 3)]
+    stranger = db.write(
+        subscription | {"stripe_subscription_id": "sub_9", "stripe_customer_id": "cus_9"}
+    )
+    if path != "insert":
+        db.write(subscription)
+    ann = db.user("user_ann")
+    db.link("user_ann", "cus_1")
+    expected = {"insert": 0, "fast": None, "swap": path == "swap" and db.row()["revision"]}[path]
+    assert db.write(subscription | LATER, expected)["user_id"] == ann
+    for other in others:  # no word of Stripe's: nothing else moves
+        assert db.row(other["stripe_subscription_id"]) == other | {"user_id": ann}
+    assert db.row("sub_9") == stranger
+
+
+def test_a_linked_row_claims_the_others_too(db, subscription):
+    ann = db.user("user_ann")
+    db.write(subscription, clerk="user_ann")
+    db.owner("delete from billing_customers")
+    db.store("sub_2", stripe_customer_id="cus_1")
+    assert db.write(subscription | LATER, None)["user_id"] == ann
+    assert db.row("sub_2")["user_id"] == ann
+
+
+def test_a_row_that_is_not_written_claims_nothing(db, subscription):
+    db.write(subscription)
+    db.user("user_ann")
+    assert db.write(subscription, None, clerk="user_ann") is None
+    assert db.write(subscription, 0, clerk="user_ann") is None
+    assert db.write(subscription, 99_999, clerk="user_ann") is None
+    assert db.row()["user_id"] is None
+    assert customers(db) == set()
+
+
+def test_a_customer_is_linked_and_replaced_in_its_own_mode(db):
+    db.link("user_ann", "cus_1")
+    db.link("user_ann", "cus_live", livemode=True)
+    db.link("user_ann", "cus_2")
+    db.link("user_ann", "cus_2")
+    assert customers(db) == {("user_ann", False, "cus_2"), ("user_ann", True, "cus_live")}
+
+
+def test_a_customer_of_somebody_else_is_an_error_not_a_move(db):
+    db.link("user_ann", "cus_1")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        db.link("user_bob", "cus_1")
+    db.link("user_bob", "cus_2")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        db.link("user_bob", "cus_1")
+    assert customers(db) == {("user_ann", False, "cus_1"), ("user_bob", False, "cus_2")}
+
+
+@pytest.mark.parametrize(("clerk", "customer"), [("", "cus_1"), ("user_ann", "")])
+def test_an_empty_id_is_no_link(db, clerk, customer):
+    with pytest.raises(psycopg.errors.CheckViolation):
+        db.link(clerk, customer)
+
+
+def test_an_account_holds_the_rows_of_the_user_and_those_of_the_customer(db, subscription):
+    ann, bob = db.user("user_ann"), db.user("user_bob")
+    db.link("user_ann", "cus_1")
+    for name, customer, user, livemode in [
+        ("by_user", "cus_0", ann, False),
+        ("by_customer", "cus_1", None, False),
+        ("of_both", "cus_1", ann, None),
+        ("of_another", "cus_1", bob, False),
+        ("live", "cus_1", ann, True),
+        ("live_by_user", None, ann, True),
+        ("strange", "cus_9", bob, False),
+        ("nobodys", None, None, None),
+    ]:
+        db.store(name, stripe_customer_id=customer, user_id=user, livemode=livemode)
+
+    def ids(account):
+        return {row["stripe_subscription_id"] for row in account["subscriptions"]}
+
+    test = db.account("user_ann")
+    assert ids(test) == {"by_user", "by_customer", "of_both", "of_another"}
+    assert (test["user_id"], test["stripe_customer_id"]) == (ann, "cus_1")
+    assert set(test["subscriptions"][0]) == set(db.row("by_user"))
+
+    live = db.account("user_ann", livemode=True)
+    assert ids(live) == {"of_both", "live", "live_by_user"}
+    assert live["stripe_customer_id"] is None
+
+    assert ids(db.account("user_bob")) == {"of_another", "strange"}
+    nobody = {"user_id": None, "stripe_customer_id": None, "subscriptions": []}
+    assert db.account("user_nobody") == nobody
+    assert db.account("") == nobody
+
+
+def test_deleting_a_user_is_the_apps_business(db, subscription):
+    ann = db.user("user_ann")
+    db.write(subscription, clerk="user_ann")
+    db.owner("delete from users where id::text = %s", ann)
+    assert db.account("user_ann")["subscriptions"][0]["user_id"] == ann
