@@ -25,6 +25,7 @@ _LIFESPAN_SECONDS = 300  # after this the key set is fetched again
 _COOLDOWN_SECONDS = 30  # between two fetches that bad tokens, or failures, can cause
 _FIRST_COOLDOWN_SECONDS = 1  # between two tries as long as there is no key set at all
 _FETCH_SECONDS = 2.0
+_GARBAGE = (ValueError, TypeError, AttributeError, RecursionError)  # what parsing it can raise
 _REQUIRED = ["exp", "nbf", "iss", "sid", "sub"]
 
 
@@ -156,10 +157,7 @@ class KeySet:
             keys = {k.key_id: k for k in PyJWKSet.from_dict(answer.json()).keys if k.key_id}
             if not keys:
                 raise ValueError("no keys")
-        except (
-            requests.RequestException, ValueError, TypeError, AttributeError, jwt.PyJWTError,
-            deadline.OutOfTime,
-        ) as error:  # fmt: skip
+        except (*_GARBAGE, requests.RequestException, jwt.PyJWTError, deadline.OutOfTime) as error:
             VENDOR_ERRORS.labels("clerk", type(error).__name__).inc()
             log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__)
             return False

@@ -367,6 +367,6 @@ class Settings:
                     problems[names[0]] = f"{' or '.join(names[:2])} is missing: {expected}"
             except _Wrong as reason:
                 problems[name or ""] = f"{name} is wrong: {reason}"
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
                 problems[name or ""] = f"{name} is wrong: expected {expected}"
         return (None, list(problems.values())) if problems else (cls(**values), [])

@@ -38,8 +38,8 @@ _GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _SECRETS = re.compile(
-    r"\b(?:(?:sk|rk|pk)_(?:test|live)_|whsec_|sb_secret_)\w+"  # keys
-    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*"  # tokens
+    r"(?:(?:sk|rk|pk)_(?:test|live)_|whsec_|sb_secret_)\w+"  # keys
+    r"|eyJ[\w-]+\.[\w-]+\.[\w-]*"  # tokens
     r"|https://(?:billing|checkout)\.stripe\.com/[^\s\"']+"  # session URLs are credentials
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail addresses
 )

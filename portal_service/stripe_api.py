@@ -202,6 +202,10 @@ class Stripe:
             return ask(self._client, options)
         except stripe.StripeError as error:
             raise _translated(error) from error
+        except (AttributeError, TypeError) as error:
+            # The SDK trips over an error body that is not Stripe's: a proxy's on the way.
+            log(logging.ERROR, "stripe call failed", reason="garbage", exc_info=error)
+            raise StripeUnavailable from error
 
     def _retries(self) -> int:
         """One, where the budget has room for a whole second attempt."""
@@ -248,7 +252,7 @@ def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> Ser
     status = error.http_status
     if isinstance(error, (stripe.APIConnectionError, stripe.RateLimitError)):
         return StripeUnavailable()
-    if isinstance(error, (stripe.AuthenticationError, stripe.PermissionError)):
+    if status in (401, 403):  # our key
         return ServiceError("internal_error")
     if status is None or status >= 500 or status == 409 or code == "rate_limit":
         return StripeUnavailable((error.headers or {}).get("Idempotent-Replayed") == "true")

@@ -3,6 +3,7 @@ no Stripe, no HTTP.
 """
 
 import logging
+import re
 from functools import cached_property
 from typing import Any
 
@@ -176,4 +177,4 @@ def _missing_name(message: str) -> str:
     """Which of our own names a complaint of PostgREST's is about; never its text."""
     names = [f"subscriptions.{column}" for column in ROW_COLUMNS]
     names += ["billing_account", "billing_customers", "subscriptions"]
-    return next((name for name in names if name in message), "schema")
+    return next((name for name in names if re.search(rf"\b{name}\b", message)), "schema")
