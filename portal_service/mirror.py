@@ -167,6 +167,7 @@ class Mirror:
                 return "ignored"
             stored = self._write(new_row, row, owner)
             if stored:
+                self._log_disagreement(stored, owner)
                 unchanged = row and row["updated_at"] == stored["updated_at"]
                 return "unchanged" if unchanged else "refreshed"
         raise ServiceError("database_unavailable")
@@ -223,6 +224,18 @@ class Mirror:
             return False
         customer = customer_of(subscription)
         return customer is None or not self._database.knows_customer(customer)
+
+    def _log_disagreement(self, row: Row, named: str | None) -> None:
+        """A customer that is somebody's stays theirs, whatever the metadata says."""
+        linked = self._database.linked_user(row["stripe_customer_id"]) if named else None
+        if linked and linked != named:
+            log(
+                logging.WARNING,
+                "the metadata names another user than the one that the customer is linked to",
+                subscription=row["stripe_subscription_id"],
+                linked=linked,
+                named=named,
+            )
 
     def _shout_about(self, row: Row) -> None:
         """What an operator must know, since somebody may pay for it and get nothing."""

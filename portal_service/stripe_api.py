@@ -250,11 +250,9 @@ def _translated(error: stripe.StripeError) -> ServiceError:
 
 def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> ServiceError:
     status = error.http_status
-    if isinstance(error, (stripe.APIConnectionError, stripe.RateLimitError)):
-        return StripeUnavailable()
     if status in (401, 403):  # our key
         return ServiceError("internal_error")
-    if status is None or status >= 500 or status == 409 or code == "rate_limit":
+    if status is None or status >= 500 or status in (409, 429) or code == "rate_limit":
         return StripeUnavailable((error.headers or {}).get("Idempotent-Replayed") == "true")
     if not isinstance(error, (stripe.InvalidRequestError, stripe.CardError)):
         return StripeUnavailable() if status < 400 else StripeRefused()

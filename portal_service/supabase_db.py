@@ -106,16 +106,16 @@ class Database:
         rows = self._execute(query.in_("stripe_subscription_id", subscription_ids))
         return {row["stripe_subscription_id"]: row for row in rows}
 
+    def linked_user(self, customer: str) -> str | None:
+        """The Clerk id that the customer is linked to."""
+        query = self._client.table("billing_customers").select("clerk_user_id")
+        rows = self._execute(query.eq("stripe_customer_id", customer).limit(1))
+        return rows[0]["clerk_user_id"] if rows else None
+
     def knows_customer(self, customer: str) -> bool:
-        return any(
-            self._execute(
-                self._client.table(table)
-                .select("stripe_customer_id")
-                .eq("stripe_customer_id", customer)
-                .limit(1)
-            )
-            for table in ("billing_customers", "subscriptions")
-        )
+        query = self._client.table("subscriptions").select("stripe_customer_id")
+        rows = query.eq("stripe_customer_id", customer).limit(1)
+        return self.linked_user(customer) is not None or bool(self._execute(rows))
 
     def missing_schema(self) -> str | None:
         """The first thing that the migrations would have made, by name; None when all is there."""
