@@ -6,7 +6,7 @@ import logging
 
 from flask import Response, jsonify, request
 from flask.sansio.scaffold import Scaffold
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
 
 from portal_service.deadline import OutOfTime
 from portal_service.observability import log, request_id
@@ -65,7 +65,8 @@ class ServiceError(Exception):
 def register(scaffold: Scaffold) -> None:
     """Answer every exception below an app or a blueprint in our shape."""
     scaffold.register_error_handler(ServiceError, _service_error)
-    scaffold.register_error_handler(HTTPException, _http_error)
+    for status in default_exceptions:  # by number: a host app's own handler of 404 would win
+        scaffold.register_error_handler(status, _http_error)
     scaffold.register_error_handler(OutOfTime, _out_of_time)
     scaffold.register_error_handler(Exception, _unexpected)
 
