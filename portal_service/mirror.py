@@ -165,9 +165,9 @@ class Mirror:
                 owner = self._owner(subscription, flight)
             if new_row is None:
                 return "ignored"
+            self._log_disagreement(new_row, owner)
             stored = self._write(new_row, row, owner)
             if stored:
-                self._log_disagreement(stored, owner)
                 unchanged = row and row["updated_at"] == stored["updated_at"]
                 return "unchanged" if unchanged else "refreshed"
         raise ServiceError("database_unavailable")
