@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance check format lock clean
+.PHONY: help sandbox run test conformance image check format lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: $(READY) ## Run the whole test suite
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
 	@$(BIN)/python -m pytest --postgrest tests/conformance
+
+image: $(READY) ## Build the Docker image without Docker and run it, as root on Debian
+	@$(BIN)/python -m pytest --image tests/image
 
 check: $(READY) ## Formatting, lint and types
 	@$(BIN)/ruff format --check .

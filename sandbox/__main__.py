@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from flask import Flask, send_file
+from flask import Flask, Response, send_file
 from flask.typing import ResponseReturnValue
 
 from sandbox import control
@@ -19,7 +19,9 @@ from sandbox.stripe_store import StripeStore
 from sandbox.web import Server
 from sandbox.world import World
 
-PAGE = Path(__file__).with_name("page.html")
+DEMO = Path(__file__).with_name("demo")
+# The page gets by with what this address and the service send: nothing comes from outside.
+POLICY = "default-src 'self'; connect-src 'self' http://127.0.0.1:*; img-src 'self' data:"
 
 WELCOME = """
 The sandbox is at  {app_url}
@@ -52,7 +54,7 @@ def main() -> int:
             service, store = _start(running, os.environ)
             while not stopped.wait(0.5):
                 store.save()
-                if not service.running:
+                if service.died:
                     raise ServiceFailed(f"The service stopped by itself:\n{service.last_words()}")
             print("Stopping …", flush=True)
     except (CannotStart, ServiceFailed) as problem:
@@ -78,7 +80,7 @@ def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, Str
     running.callback(service.close)
     world.deliver_to(service.url)
     service.start()
-    control.register(app, world, app_url=app_url, service_url=service.url)
+    control.register(app, world, app_url=app_url, service_url=service.url, service=service)
     running.enter_context(server)
     _welcome(world, service, app_url, data)
     return service, store
@@ -102,12 +104,18 @@ def _environment(world: World, app_url: str) -> dict[str, str]:
 
 
 def _page() -> Flask:
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=DEMO, static_url_path="/demo")
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = 0
 
     @app.get("/")
     @app.get("/dashboard")  # where the service sends people back to
     def page() -> ResponseReturnValue:
-        return send_file(PAGE, max_age=0)
+        return send_file(DEMO / "index.html")
+
+    @app.after_request
+    def allow_nothing_from_outside(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
 
     return app
 

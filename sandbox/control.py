@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest, HTTPException, NotFound
+from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, NotFound
 
+from sandbox.service import Service, ServiceFailed
 from sandbox.world import WEBHOOK_SECRET, World, clerk_id
 
 # What an action on a subscription may be told besides its name.
@@ -16,16 +17,22 @@ NUMBERS = ("quantity", "resumes_at")
 _T = TypeVar("_T")
 
 
-def register(app: Flask, world: World, *, app_url: str, service_url: str) -> None:
-    app.register_blueprint(_Control(world, app_url, service_url).blueprint())
+def register(
+    app: Flask, world: World, *, app_url: str, service_url: str, service: Service | None = None
+) -> None:
+    """service: the process behind service_url, where it is the sandbox's to stop and start."""
+    app.register_blueprint(_Control(world, app_url, service_url, service).blueprint())
     app.register_error_handler(HTTPException, _answer_error)
 
 
 class _Control:
-    def __init__(self, world: World, app_url: str, service_url: str) -> None:
+    def __init__(
+        self, world: World, app_url: str, service_url: str, service: Service | None
+    ) -> None:
         self._world = world
         self._app_url = app_url
         self._service_url = service_url
+        self._service = service
 
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("control", __name__, url_prefix="/_sandbox")
@@ -35,6 +42,8 @@ class _Control:
         blueprint.get("/deliveries")(self.deliveries)
         blueprint.get("/faults")(self.faults)
         blueprint.post("/faults")(self.change_faults)
+        blueprint.get("/service")(self.service)
+        blueprint.post("/service")(self.turn_service)
         blueprint.post("/stripe/checkout/<session_id>")(self.act_on_checkout)
         blueprint.post("/stripe/subscriptions")(self.create_subscription)
         blueprint.post("/stripe/subscriptions/<subscription_id>")(self.act_on_subscription)
@@ -81,6 +90,26 @@ class _Control:
         changes = _body()
         _tried(lambda: self._world.faults.update(changes))
         return self._world.faults.as_dict()
+
+    def service(self) -> ResponseReturnValue:
+        return {"running": self._own_service().running}
+
+    def turn_service(self) -> ResponseReturnValue:
+        """Pull the plug, or start it again."""
+        wanted = _body("running").get("running")
+        if not isinstance(wanted, bool):
+            raise BadRequest("running is true or false")
+        service = self._own_service()
+        try:
+            service.start() if wanted else service.kill()
+        except ServiceFailed as error:
+            raise InternalServerError(str(error)) from error
+        return {"running": service.running}
+
+    def _own_service(self) -> Service:
+        if self._service is None:
+            raise NotFound("The service is not the sandbox's own here")
+        return self._service
 
     def act_on_checkout(self, session_id: str) -> ResponseReturnValue:
         action = _text(_body("action"), "action")

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -45,6 +46,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self._port}"
         self.log = directory / "service.log"
         self.log.write_bytes(b"")
+        self._turn = threading.RLock()  # the demo page stops and starts it, from other threads
 
     @property
     def pid(self) -> int | None:
@@ -54,8 +56,20 @@ class Service:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def died(self) -> bool:
+        """Whether it ended by itself, and nobody stopped it."""
+        with self._turn:
+            return self._process is not None and not self.running
+
     def start(self, timeout: float = 30.0) -> "Service":
         """Returns once /healthz answers; else stops what it began and raises ServiceFailed."""
+        with self._turn:
+            if not self.running:
+                self._start(timeout)
+        return self
+
+    def _start(self, timeout: float) -> None:
         with self._socket or _listening_socket(self._port) as listening, self.log.open("ab") as log:
             self._socket = None  # ours closes with the block: a dead service must refuse, not hang
             self._process = subprocess.Popen(
@@ -73,10 +87,13 @@ class Service:
         except BaseException:
             self.stop()
             raise
-        return self
 
     def stop(self) -> None:
         """Lets requests under way end, for a few seconds; then nothing of it is left."""
+        with self._turn:
+            self._stop()
+
+    def _stop(self) -> None:
         if self._process is None:
             return
         if self.running:
@@ -90,13 +107,14 @@ class Service:
 
     def kill(self) -> None:
         """SIGKILL to master and workers at once, as when a machine dies."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):  # all of it ended by itself
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.communicate()
-        self._process = None
-        self._wait_until_refusing()
+        with self._turn:
+            if self._process is None:
+                return
+            with contextlib.suppress(ProcessLookupError):  # all of it ended by itself
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.communicate()
+            self._process = None
+            self._wait_until_refusing()
 
     def restart(self) -> None:
         self.stop()

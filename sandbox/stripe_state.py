@@ -40,7 +40,7 @@ PORTAL_FEATURES: Json = {
         "proration_behavior": "none",
         "cancellation_reason": {"enabled": False, "options": [], "feedback_options": []},
     },
-    "subscription_pause": {"enabled": False},
+    "subscription_pause": {"enabled": True},
     "subscription_update": {
         "enabled": True,
         "default_allowed_updates": ["price"],

@@ -236,17 +236,30 @@ def test_the_page_pays_and_leads_back(account):
     assert paid.headers["Location"] == f"https://app.test/done?session={session.id}"
     assert "checkout session is complete" in httpx.get(session.url).text
     again = httpx.post(f"{session.url}/pay")
-    assert again.status_code == 409
-    assert "This checkout session is complete." in again.text
+    assert (again.status_code, again.headers["Location"]) == (303, paid.headers["Location"])
+    assert len(account.state.subscriptions) == 1
+
+
+def test_the_page_of_an_expired_session_sells_nothing(account):
+    session = account.session(account.customer())
+    account.state.checkout(session.id, "expire")
+
+    pressed = httpx.post(f"{session.url}/pay")
+
+    assert pressed.status_code == 409
+    assert "This checkout session is expired." in pressed.text
+    assert "<form" not in pressed.text
+    assert 'href="https://app.test/plans"' in pressed.text
 
 
 def test_the_page_declines_and_cancels(account):
     session = account.session(account.customer())
 
-    declined = httpx.post(f"{session.url}/decline")
+    declined = httpx.post(f"{session.url}/decline", follow_redirects=True)
 
-    assert declined.status_code == 402
-    assert "declined" in declined.text
+    assert declined.status_code == 200
+    assert "The card was declined" in declined.text
+    assert f'action="/c/pay/{session.id}/pay"' in declined.text
     assert 'href="https://app.test/plans"' in declined.text
 
 
