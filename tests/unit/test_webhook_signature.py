@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import itertools
 import json
 import time
 from typing import Any
@@ -119,7 +120,7 @@ GOOD_MAC = mac(PAYLOAD, NOW)
         f"t={NOW}\n,v1={GOOD_MAC[:-1]}", "t=1,v1=1," * 20_000, "=" * 10_000, "null", "{}", "[]",
         f"t={NOW},v1={GOOD_MAC[:32]},v1={GOOD_MAC[32:]}", "Bearer whsec_new", "whsec_new",
     ],
-    ids=lambda header: ascii(header)[:40],
+    ids=itertools.count(),  # not the headers: they hold the time, and differ between processes
 )  # fmt: skip
 def test_another_header_is_refused(header: str) -> None:
     assert is_refused(PAYLOAD, header)
