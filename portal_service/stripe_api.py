@@ -21,6 +21,7 @@ from portal_service.observability import VENDOR_ERRORS, log, scrub
 from portal_service.subscription import StripeObject
 
 T = TypeVar("T")
+Around = Callable[[Callable[[], Any]], Any]
 
 _CONNECTIONS = 32
 _PAGE = 100
@@ -33,6 +34,10 @@ _CURES = {
     "Customer portal (for this mode), or set STRIPE_PORTAL_CONFIGURATION",
     "internal_error": "Check STRIPE_SECRET_KEY, its permissions and STRIPE_CHECKOUT_PARAMS",
 }
+
+
+def _at_once(ask: Callable[[], Any]) -> Any:
+    return ask()
 
 
 class StripeUnavailable(ServiceError):
@@ -94,36 +99,42 @@ class Stripe:
         found = self._call(lambda c, o: c.v1.subscriptions.retrieve(subscription_id, {}, o))
         return found.to_dict(), _date(found)
 
-    def subscriptions_of(self, customer: str) -> tuple[list[StripeObject], datetime | None]:
+    def subscriptions_of(
+        self, customer: str, around: Around = _at_once
+    ) -> tuple[list[StripeObject], datetime | None]:
         """All subscriptions of a customer, ended ones too, and the moment they were listed.
 
-        Raises CustomerMissing.
+        around: how each page is asked for. Raises CustomerMissing.
         """
         found: list[StripeObject] = []
         date = None
-        for page in self._pages(
-            lambda c, p, o: c.v1.subscriptions.list(p, o), {"customer": customer, "status": "all"}
-        ):
+        params = {"customer": customer, "status": "all"}
+        for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
             date = date or _date(page)  # the first page is the oldest truth among them
             found += [subscription.to_dict() for subscription in page.data]
         return found, date
 
-    def all_subscriptions(self, after: str | None = None) -> Iterator[StripeObject]:
+    def all_subscriptions(
+        self, after: str | None = None, around: Around = _at_once
+    ) -> Iterator[StripeObject]:
         """Every subscription of the account, newest first. For commands.
 
-        after: the id of the last one that was seen.
+        after: the id of the last one that was seen. around: how each page is asked for.
         """
         params = {"status": "all"} | ({"starting_after": after} if after else {})
-        for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params):
+        for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
             yield from (subscription.to_dict() for subscription in page.data)
 
     def event(self, event_id: str) -> StripeObject:
         """Raises NotAtStripe."""
         return self._call(lambda c, o: c.v1.events.retrieve(event_id, {}, o)).to_dict()
 
-    def events(self, **params: Any) -> Iterator[StripeObject]:
-        """Events, newest first; Stripe keeps them for 30 days. For commands."""
-        for page in self._pages(lambda c, p, o: c.v1.events.list(p, o), params):
+    def events(self, around: Around = _at_once, **params: Any) -> Iterator[StripeObject]:
+        """Events, newest first; Stripe keeps them for 30 days. For commands.
+
+        around: how each page is asked for.
+        """
+        for page in self._pages(lambda c, p, o: c.v1.events.list(p, o), params, around):
             yield from (event.to_dict() for event in page.data)
 
     def create_customer(self, metadata: dict[str, str], idempotency_key: str) -> str:
@@ -184,11 +195,14 @@ class Stripe:
         )
 
     def _pages(
-        self, ask: Callable[[stripe.StripeClient, Any, Any], Any], params: dict[str, Any]
+        self,
+        ask: Callable[[stripe.StripeClient, Any, Any], Any],
+        params: dict[str, Any],
+        around: Around,
     ) -> Iterator[Any]:
         params = {**params, "limit": _PAGE}
         while True:
-            page = self._call(lambda c, o: ask(c, params, o))  # noqa: B023
+            page = around(lambda: self._call(lambda c, o: ask(c, params, o)))  # noqa: B023
             yield page
             if not page.has_more:
                 return
@@ -208,10 +222,9 @@ class Stripe:
             raise StripeUnavailable from error
 
     def _retries(self) -> int:
-        """One, where the budget has room for a whole second attempt."""
+        """One, where the first attempt leaves time for another."""
         left = deadline.remaining()
-        needed = 2 * self._settings.stripe_timeout + _RETRY_PAUSE_SECONDS
-        return 1 if left is None or left > min(needed, deadline.REQUEST_SECONDS * 0.75) else 0
+        return int(left is None or left > self._settings.stripe_timeout + _RETRY_PAUSE_SECONDS)
 
 
 def _date(answer: Any) -> datetime | None:

@@ -1,6 +1,7 @@
 """`flask portal replay`: takes in the events that Stripe could not deliver."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import click
@@ -24,10 +25,13 @@ def replay(ids: str | None, kind: str | None) -> None:
 
     Goes on past an event that fails. Exits with 1 if any did.
     """
-    counts: dict[str, int] = {}
-    for event_id, event in _events(services(), ids, kind):
-        outcome = _outcome(services(), event_id, event)
-        counts[outcome] = counts.get(outcome, 0) + 1
+    counts: Counter[str] = Counter()
+    try:
+        for event_id, event in _events(services(), ids, kind):
+            counts[_outcome(services(), event_id, event)] += 1
+    except ServiceError as error:
+        click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again.", err=True)
+        raise SystemExit(1) from error
     click.echo(", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items())) or "no events")
     if counts.get("failed"):
         raise SystemExit(1)
@@ -37,11 +41,12 @@ def _events(of: Services, ids: str | None, kind: str | None) -> Iterable[tuple[s
     if ids:
         return _by_id(of, [part.strip() for part in ids.split(",") if part.strip()], kind)
     since = int(time.time()) - _KEPT_DAYS * 86_400
-    undelivered = patiently(
-        lambda: list(
-            of.stripe.events(
-                delivery_success=False, types=[kind] if kind else TYPES, created={"gte": since}
-            )
+    undelivered = list(
+        of.stripe.events(
+            patiently,
+            delivery_success=False,
+            types=[kind] if kind else TYPES,
+            created={"gte": since},
         )
     )
     return [(event["id"], event) for event in reversed(undelivered)]
@@ -66,6 +71,9 @@ def _outcome(of: Services, event_id: str, event: Event | None) -> Outcome | str:
         outcome = patiently(lambda: of.mirror.apply(event))
     except ServiceError as error:
         click.echo(f"{event_id}: {error.code}", err=True)
+        return "failed"
+    except Exception as error:  # a malformed event must not keep the others out
+        click.echo(f"{event_id}: malformed ({type(error).__name__})", err=True)
         return "failed"
     click.echo(f"{event_id} {event['type']}: {outcome}")
     return outcome

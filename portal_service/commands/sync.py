@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import click
 from flask.cli import with_appcontext
@@ -36,6 +36,9 @@ _TIMES = {"current_period_end", "cancel_at", "canceled_at", "trial_end", "ended_
           "pause_resumes_at"}  # fmt: skip
 _SAMPLE = 10
 _BATCH = 100
+_LINE_EVERY = 1000
+
+Progress = Literal["bar", "lines", "none"]
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,8 @@ class Report:
     unclaimed: list[str] = field(default_factory=list)
     repaired: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    customers_with_two_live: dict[str, list[str]] = field(default_factory=dict)
-
-    def to_do(self) -> list[str]:
-        return list(dict.fromkeys([d.row for d in self.differences] + self.unclaimed))
+    live_of_customer: dict[str, list[str]] = field(default_factory=dict)
+    last: str | None = None  # the last subscription that was dealt with
 
 
 class AnotherAccount(Exception):
@@ -88,22 +89,24 @@ def sync(
     Exits with 1 if a dry run finds differences or a repair fails, with 2 if the key is that of
     another account.
     """
-    quiet = as_json or not sys.stderr.isatty()
+    progress: Progress = "none" if as_json else "bar" if sys.stderr.isatty() else "lines"
     report = Report()
     try:
         _refuse_another_account(services())
         wanted = _wanted(services(), customer, since, starting_after)
-        listed = _compare(services(), report, wanted, quiet)
+        listed = _deal_with(services(), report, wanted, dry_run, progress)
         if not (since or starting_after):
-            _compare_unlisted(services(), report, listed, customer)
-        if not dry_run:
-            _repair(services(), report, quiet)
+            _deal_with_unlisted(services(), report, listed, customer, dry_run)
     except AnotherAccount as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from error
     except ServiceError as error:
-        click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again: what is done stays "
-                   "done.", err=True)  # fmt: skip
+        hint = (
+            f" with --starting-after {report.last}"
+            if report.last and not (customer or since)
+            else ""
+        )
+        click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again{hint}.", err=True)
         raise SystemExit(1) from error
     _print(report, dry_run, as_json)
     if report.failed or (dry_run and report.differences):
@@ -114,8 +117,9 @@ def _refuse_another_account(of: Services) -> None:
     """Live subscriptions are never deleted at Stripe: if it knows none, the key is another's."""
     if not of.settings.livemode:
         return
-    live = [row["stripe_subscription_id"] for row in of.database.rows() if row["livemode"]]
-    if live and not any(_is_at_stripe(of, subscription) for subscription in live[:_SAMPLE]):
+    rows = (row for page in _row_pages(of, None) for row in page if row["livemode"])
+    live = [row["stripe_subscription_id"] for row in islice(rows, _SAMPLE)]
+    if live and not any(_is_at_stripe(of, subscription) for subscription in live):
         raise AnotherAccount(
             "Stripe knows none of our live subscriptions under this key: STRIPE_SECRET_KEY is "
             "that of another account. No row was touched."
@@ -135,17 +139,17 @@ def _wanted(
 ) -> Iterable[StripeObject]:
     if customer:
         try:
-            return patiently(lambda: of.stripe.subscriptions_of(customer)[0])
+            return of.stripe.subscriptions_of(customer, patiently)[0]
         except CustomerMissing:
             return []  # what we hold of it is compared with nothing, below
     if since:
         return _changed(of, since.replace(tzinfo=UTC))
-    return of.stripe.all_subscriptions(after)
+    return of.stripe.all_subscriptions(after, patiently)
 
 
 def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:
     events = of.stripe.events(
-        types=sorted(SUBSCRIPTION_EVENTS), created={"gte": int(since.timestamp())}
+        patiently, types=sorted(SUBSCRIPTION_EVENTS), created={"gte": int(since.timestamp())}
     )
     for subscription_id in dict.fromkeys(event["data"]["object"]["id"] for event in events):
         try:
@@ -154,31 +158,53 @@ def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:
             continue
 
 
-def _compare(
-    of: Services, report: Report, subscriptions: Iterable[StripeObject], quiet: bool
+def _row_pages(of: Services, customer: str | None) -> Iterator[list[Row]]:
+    after = ""
+    while page := of.database.rows(after, customer):
+        yield page
+        after = page[-1]["stripe_subscription_id"]
+
+
+def _deal_with(
+    of: Services,
+    report: Report,
+    subscriptions: Iterable[StripeObject],
+    dry_run: bool,
+    progress: Progress,
 ) -> set[str]:
-    """Note where the rows differ from these subscriptions. Returns the ids of all of them."""
+    """Compare, and repair, batch by batch. Returns the ids of all that Stripe listed."""
     listed: set[str] = set()
-    live: dict[str, list[str]] = {}
-    remaining = iter(subscriptions)
-    while batch := list(islice(remaining, _BATCH)):
-        rows = of.database.rows_by_id([subscription["id"] for subscription in batch])
-        for subscription in batch:
-            row = rows.get(subscription["id"])
-            if row is None and not _concerns_us(of, subscription):
-                continue
-            said = row_of(subscription, of.settings.plans, None)
-            _note(report, row, said)
-            if is_live(said):
-                live.setdefault(said["stripe_customer_id"], []).append(subscription["id"])
-        listed |= {subscription["id"] for subscription in batch}
-        report.seen = len(listed)
-        if not quiet:
-            click.echo(f"\r{len(listed)} subscriptions read", nl=False, err=True)
-    if not quiet:
-        click.echo(err=True)
-    report.customers_with_two_live = {c: subs for c, subs in live.items() if len(subs) > 1}
+    with click.progressbar(
+        subscriptions, label="Comparing with Stripe", file=sys.stderr, hidden=progress != "bar"
+    ) as bar:
+        remaining = iter(bar)
+        while batch := list(islice(remaining, _BATCH)):
+            to_do = _compare(of, report, batch)
+            if not dry_run:
+                _repair(of, report, to_do)
+            listed |= {subscription["id"] for subscription in batch}
+            report.seen, report.last = len(listed), batch[-1]["id"]
+            if progress == "lines" and report.seen % _LINE_EVERY == 0:
+                click.echo(f"{report.seen} subscriptions compared", err=True)
     return listed
+
+
+def _compare(of: Services, report: Report, batch: list[StripeObject]) -> list[str]:
+    """Note where the rows differ from these subscriptions. Returns the ids to be refreshed."""
+    rows = of.database.rows_by_id([subscription["id"] for subscription in batch])
+    to_do = []
+    for subscription in batch:
+        row = rows.get(subscription["id"])
+        if row is None and not _concerns_us(of, subscription):
+            continue
+        said = row_of(subscription, of.settings.plans, None)
+        if _note(report, row, said):
+            to_do.append(subscription["id"])
+        if is_live(said):
+            report.live_of_customer.setdefault(said["stripe_customer_id"], []).append(
+                subscription["id"]
+            )
+    return to_do
 
 
 def _concerns_us(of: Services, subscription: StripeObject) -> bool:
@@ -188,17 +214,22 @@ def _concerns_us(of: Services, subscription: StripeObject) -> bool:
     )
 
 
-def _note(report: Report, row: Row | None, said: Row) -> None:
+def _note(report: Report, row: Row | None, said: Row) -> bool:
+    """Note the differences of one row. Returns whether it is to be refreshed."""
     name = said["stripe_subscription_id"]
     if row is None:
         report.differences.append(Difference(name, "status", None, said["status"]))
-        return
-    for column in _COMPARED:
-        here, there = _comparable(column, row[column]), _comparable(column, said[column])
-        if here != there:
-            report.differences.append(Difference(name, column, here, there))
+        return True
+    found = [
+        Difference(name, column, here, there)
+        for column in _COMPARED
+        if (here := _comparable(column, row[column]))
+        != (there := _comparable(column, said[column]))
+    ]
+    report.differences += found
     if row["user_id"] is None:
         report.unclaimed.append(name)
+    return bool(found) or row["user_id"] is None
 
 
 def _comparable(column: str, value: Any) -> Any:
@@ -207,43 +238,44 @@ def _comparable(column: str, value: Any) -> Any:
     return datetime.fromisoformat(value).astimezone(UTC).isoformat()
 
 
-def _compare_unlisted(of: Services, report: Report, listed: set[str], customer: str | None) -> None:
+def _deal_with_unlisted(
+    of: Services, report: Report, listed: set[str], customer: str | None, dry_run: bool
+) -> None:
     """Rows that Stripe did not list: deleted test data, or written since."""
-    after = ""
-    while page := of.database.rows(after, customer):
-        after = page[-1]["stripe_subscription_id"]
+    for page in _row_pages(of, customer):
         for row in page:
             known = row["stripe_subscription_id"] in listed or row["status"] in ENDED
-            if not known and row["livemode"] in (None, of.settings.livemode):
-                _note_unlisted(of, report, row)
+            if known or row["livemode"] not in (None, of.settings.livemode):
+                continue
+            if _note_unlisted(of, report, row) and not dry_run:
+                _repair(of, report, [row["stripe_subscription_id"]])
 
 
-def _note_unlisted(of: Services, report: Report, row: Row) -> None:
+def _note_unlisted(of: Services, report: Report, row: Row) -> bool:
     name = row["stripe_subscription_id"]
     try:
         subscription = patiently(lambda: of.stripe.subscription(name)[0])
     except NotAtStripe:
         report.differences.append(Difference(name, "status", row["status"], None))
-    else:
-        _note(report, row, row_of(subscription, of.settings.plans, None))
+        return True
+    return _note(report, row, row_of(subscription, of.settings.plans, None))
 
 
-def _repair(of: Services, report: Report, quiet: bool) -> None:
-    with click.progressbar(
-        report.to_do(), label="Refreshing", file=sys.stderr, hidden=quiet
-    ) as names:
-        for name in names:
-            try:
-                if patiently(lambda: of.mirror.refresh(name)) != "ignored":  # noqa: B023
-                    report.repaired += 1
-            except ServiceError as error:
-                report.failed[name] = error.code
-            time.sleep(PAUSE_SECONDS)
+def _repair(of: Services, report: Report, names: list[str]) -> None:
+    for name in names:
+        try:
+            if patiently(lambda: of.mirror.refresh(name)) != "ignored":  # noqa: B023
+                report.repaired += 1
+        except ServiceError as error:
+            report.failed[name] = error.code
+        time.sleep(PAUSE_SECONDS)
 
 
 def _print(report: Report, dry_run: bool, as_json: bool) -> None:
+    two_live = {c: names for c, names in report.live_of_customer.items() if len(names) > 1}
     if as_json:
-        click.echo(json.dumps(asdict(report) | {"dry_run": dry_run}))
+        shown = asdict(report) | {"dry_run": dry_run, "customers_with_two_live": two_live}
+        click.echo(json.dumps({k: v for k, v in shown.items() if k != "live_of_customer"}))
         return
     if dry_run and report.differences:
         cells = [("row", "column", "here", "Stripe")]
@@ -253,7 +285,7 @@ def _print(report: Report, dry_run: bool, as_json: bool) -> None:
             click.echo(
                 "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
             )
-    for customer, names in report.customers_with_two_live.items():
+    for customer, names in two_live.items():
         click.echo(f"{customer} has {len(names)} live subscriptions: {', '.join(names)}")
     for name, code in report.failed.items():
         click.echo(f"{name} could not be refreshed: {code}", err=True)

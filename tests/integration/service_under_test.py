@@ -1,0 +1,281 @@
+"""The service in this process as a test drives it, and what a test lets happen around it."""
+
+import hashlib
+import hmac
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from io import StringIO
+from typing import Any
+
+import contract_document
+import psycopg
+from flask.testing import FlaskClient
+from psycopg.rows import dict_row
+from werkzeug.test import TestResponse
+
+from portal_service import Settings, create_app
+from portal_service.errors import ERRORS
+from sandbox.faults import Faults
+from sandbox.stripe_api import create_app as create_stripe
+from sandbox.stripe_state import StripeState
+from sandbox.stripe_webhooks import Webhooks
+from sandbox.world import WEBHOOK_SECRET, World, clerk_id
+
+Json = dict[str, Any]
+
+APP_URL = "http://localhost:8000"
+
+
+class ContractClient(FlaskClient):
+    """A test client that lets no answer pass which the contract's document does not describe."""
+
+    prefix = contract_document.PREFIX
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        answer = super().open(*args, **kwargs)
+        contract_document.check(answer, self.prefix)
+        path = contract_document.documented_path(answer.request.path, self.prefix)
+        if answer.status_code == 200 and kwargs.get("json") is not None:
+            contract_document.check_request(path, kwargs["json"])
+        return answer
+
+
+class Service:
+    """One app and its callers. `ada` is the user where none is named."""
+
+    def __init__(self, world: World, settings: Settings, log: "Log") -> None:
+        self.world = world
+        self.settings = settings
+        with redirect_stderr(log.stream):  # where the service writes its log to
+            self.app = create_app(settings)
+        self.app.test_client_class = ContractClient
+
+    def client(self) -> FlaskClient:
+        client = self.app.test_client(use_cookies=False)  # a header Cookie is sent as it is
+        client.prefix = self.settings.url_prefix
+        return client
+
+    def call(self, method: str, path: str, **more: Any) -> TestResponse:
+        """A request below the prefix."""
+        return self.client().open(self.settings.url_prefix + path, method=method, **more)
+
+    def root(self, path: str, method: str = "GET", **more: Any) -> TestResponse:
+        return self.client().open(path, method=method, **more)
+
+    def token(self, user: str = "ada", **claims: Any) -> str:
+        return self.world.clerk.session_token(clerk_id(user), **claims)
+
+    def bearer(self, user: str = "ada", **claims: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(user, **claims)}"}
+
+    def portal(self, user: str = "ada", body: Any = None, **more: Any) -> TestResponse:
+        return self.call("POST", "/portal", headers=self.bearer(user), json=body, **more)
+
+    def checkout(self, user: str = "ada", body: Any = None, **more: Any) -> TestResponse:
+        return self.call("POST", "/checkout", headers=self.bearer(user), json=body, **more)
+
+    def status(self, user: str = "ada") -> TestResponse:
+        return self.call("GET", "/subscription", headers=self.bearer(user))
+
+    def refresh(self, user: str = "ada", body: Any = None) -> TestResponse:
+        return self.call("POST", "/subscription/refresh", headers=self.bearer(user), json=body)
+
+    def shown(self, user: str = "ada") -> Json:
+        """The status object."""
+        answer = self.status(user)
+        assert answer.status_code == 200, answer.text
+        return answer.json or {}
+
+    def deliver(self, event: Json | bytes | str, **more: Any) -> TestResponse:
+        """A webhook, signed as Stripe signs; `more` changes the signing."""
+        body = event if isinstance(event, bytes) else _rendered(event)
+        headers = {"Stripe-Signature": signature(body, **more)}
+        return self.call(
+            "POST", "/webhook", data=body, headers=headers, content_type="application/json"
+        )
+
+    def outcome(self, event: Json) -> str:
+        """What the service says that it did with an event."""
+        answer = self.deliver(event)
+        assert answer.status_code == 200, answer.text
+        return str((answer.json or {})["outcome"])
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The present value of one counter, 0 where it was never touched."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        for line in self.root("/metrics").text.splitlines():
+            series, _, value = line.rpartition(" ")
+            if series.partition("{")[0] == name and all(label in series for label in wanted):
+                return float(value)
+        return 0.0
+
+
+MakeService = Callable[..., Service]
+
+
+def _rendered(event: Json | str) -> bytes:
+    return (event if isinstance(event, str) else json.dumps(event, indent=2)).encode()
+
+
+def signature(
+    body: bytes, secret: str | Sequence[str] = WEBHOOK_SECRET, age: int = 0, at: int | None = None
+) -> str:
+    """The header Stripe-Signature; with several secrets, one signature of each."""
+    stamp = int(time.time()) - age if at is None else at
+    secrets = [secret] if isinstance(secret, str) else secret
+    macs = [
+        hmac.new(s.encode(), b"%d." % stamp + body, hashlib.sha256).hexdigest() for s in secrets
+    ]
+    return ",".join([f"t={stamp}", *(f"v1={mac}" for mac in macs)])
+
+
+def refused(answer: TestResponse, code: str, status: int | None = None) -> Json:
+    """Fail unless this is the error of that code; gives its body."""
+    body = answer.json or {}
+    expected = (status or ERRORS[code][0], code)
+    assert (answer.status_code, body.get("code")) == expected, answer.text
+    return body
+
+
+def last_event(stripe: StripeState, kind: str | None = None) -> Json:
+    """The newest event, or the newest of a type."""
+    return next(e for e in reversed(stripe.events.values()) if kind in (None, e["type"]))
+
+
+def calls(stripe: StripeState) -> list[str]:
+    """What Stripe was asked, as `GET /v1/subscriptions/…`."""
+    return [f"{call['method']} {call['path']}" for call in stripe.calls]
+
+
+def rows(world: World) -> dict[str, Json]:
+    """The table, by subscription id."""
+    return {row["stripe_subscription_id"]: row for row in world.rows()}
+
+
+def execute(world: World, query: str, *values: Any) -> list[Json]:
+    """Plain SQL, as an operator might write it."""
+    with psycopg.connect(world.database_url, row_factory=dict_row) as connection:
+        cursor = connection.execute(query, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def put_row(world: World, **changes: Any) -> Json:
+    """A row as the service would have written it: ada's, active, on the plan pro."""
+    row: Json = {
+        "stripe_subscription_id": "sub_row",
+        "stripe_customer_id": "cus_row",
+        "user_id": world.user_id("ada"),
+        "status": "active",
+        "plan": "pro",
+        "price_id": "price_pro",
+        "product_id": "prod_pro",
+        "quantity": 1,
+        "collection_method": "charge_automatically",
+        "current_period_end": "2026-12-25T10:00:00Z",
+        "cancel_at_period_end": False,
+        "livemode": False,
+        "as_of": "2026-11-25T10:00:00Z",
+    } | changes
+    names, places = ", ".join(row), ", ".join(["%s"] * len(row))
+    query = (
+        f"insert into subscriptions ({names}) values ({places}) returning to_jsonb(subscriptions)"
+    )
+    return execute(world, query, *row.values())[0]["to_jsonb"]
+
+
+def link(world: World, customer: str, user: str = "ada", livemode: bool = False) -> None:
+    """Keep that the user has this customer."""
+    execute(
+        world,
+        "insert into billing_customers values (%s, %s, %s)",
+        clerk_id(user),
+        livemode,
+        customer,
+    )
+
+
+def linked(world: World) -> dict[str, str]:
+    """Who has which customer."""
+    found = execute(world, "select clerk_user_id, stripe_customer_id from billing_customers")
+    return {row["clerk_user_id"]: row["stripe_customer_id"] for row in found}
+
+
+def wait_until_waiting(threads: list[threading.Thread], seconds: float = 10) -> None:
+    """Until each of the threads waits for another one."""
+    last_chance = time.monotonic() + seconds
+
+    def waits(thread: threading.Thread) -> bool:
+        frame = sys._current_frames().get(thread.ident or 0)
+        return frame is not None and frame.f_code.co_filename == threading.__file__
+
+    while not all(waits(thread) for thread in threads):
+        assert time.monotonic() < last_chance, "they do something else"
+        threading.Event().wait(0.005)
+
+
+class Log:
+    """What the service wrote to its log, line by line."""
+
+    def __init__(self) -> None:
+        self.stream = StringIO()
+
+    @property
+    def text(self) -> str:
+        return self.stream.getvalue()
+
+    @property
+    def lines(self) -> list[Json]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    def line(self, message: str) -> Json:
+        """The only line that begins so."""
+        found = [line for line in self.lines if line["message"].startswith(message)]
+        assert len(found) == 1, self.text
+        return found[0]
+
+
+class Clock:
+    """Stripe's clock: it stands still until a test moves it."""
+
+    def __init__(self, now: float) -> None:
+        self.now = int(now)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: int) -> None:
+        self.now += seconds
+
+
+class OtherStripe:
+    """A second Stripe account, of either mode, whose answers a test can hold back or change.
+
+    held: called with method and path when a call was executed, before its answer leaves.
+    slowly: called instead of sleeping while the fault `slow` is on.
+    """
+
+    def __init__(self, livemode: bool) -> None:
+        self.key = "sk_live_other" if livemode else "sk_test_other"
+        self.faults = Faults()
+        self.state = StripeState(Webhooks(WEBHOOK_SECRET, self.faults), livemode)
+        self.url = ""
+        self.forget()
+        self.app = create_stripe(
+            self.state,
+            self.faults,
+            {self.key},
+            lambda: self.url,
+            before_answer=lambda method, path: self.held(method, path),
+            sleep=lambda seconds: self.slowly(seconds),
+        )
+
+    def forget(self) -> None:
+        self.faults.reset()
+        self.state.reset()
+        self.state.clock = time.time
+        self.held: Callable[[str, str], None] = lambda method, path: None
+        self.slowly: Callable[[float], None] = time.sleep

@@ -1,0 +1,377 @@
+"""POST /portal: a session of the customer portal for the caller's own customer."""
+
+from typing import Any
+
+import pytest
+from service_under_test import (
+    APP_URL,
+    Json,
+    MakeService,
+    Service,
+    calls,
+    execute,
+    last_event,
+    link,
+    put_row,
+    refused,
+    rows,
+)
+
+from sandbox.world import World
+
+CREATE = "POST /v1/billing_portal/sessions"
+
+
+def only_session(world: World) -> Json:
+    (session,) = world.stripe.portal_sessions.values()
+    return session
+
+
+@pytest.fixture
+def subscription(world: World, service: Service) -> Json:
+    """ada's active subscription, known to Stripe and in the table."""
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    assert service.outcome(last_event(world.stripe)) == "refreshed"
+    world.stripe.calls.clear()
+    return subscription
+
+
+def test_no_body_at_all_opens_the_portal_of_the_callers_customer(
+    world: World, service: Service, subscription: Json
+) -> None:
+    answer = service.portal()
+
+    session = only_session(world)
+    assert (answer.status_code, answer.json) == (200, {"url": session["url"]})
+    assert session["customer"] == subscription["customer"]
+    assert session["return_url"] == f"{APP_URL}/dashboard"
+    assert (session["flow"], session["locale"]) == (None, None)
+    assert calls(world.stripe) == [CREATE]
+
+
+@pytest.mark.parametrize(
+    "more", [{"data": b""}, {"data": b"  \n"}, {"data": b"{}", "content_type": "application/json"},
+             {"data": b"", "content_type": "text/plain"}]
+)  # fmt: skip
+def test_an_empty_body_is_no_body(service: Service, subscription: Json, more: Any) -> None:
+    assert service.call("POST", "/portal", headers=service.bearer(), **more).status_code == 200
+
+
+def test_a_field_that_is_null_counts_as_left_out(
+    world: World, service: Service, subscription: Json
+) -> None:
+    body = {"flow": None, "return_path": None, "locale": None}
+
+    assert service.portal(body=body).status_code == 200
+    assert only_session(world)["return_url"] == f"{APP_URL}/dashboard"
+
+
+# Whose portal
+
+
+def test_the_customer_of_the_live_row_wins_over_the_linked_one(
+    world: World, service: Service
+) -> None:
+    old = world.stripe.create_customer()["id"]
+    live = world.stripe.create_customer()["id"]
+    link(world, old)
+    put_row(world, stripe_customer_id=live)
+
+    assert service.portal().status_code == 200
+    assert only_session(world)["customer"] == live
+
+
+def test_the_linked_customer_wins_over_that_of_an_ended_row(world: World, service: Service) -> None:
+    old = world.stripe.create_customer()["id"]
+    new = world.stripe.create_customer()["id"]
+    link(world, new)
+    put_row(world, stripe_customer_id=old, status="canceled")
+
+    assert service.portal().status_code == 200
+    assert only_session(world)["customer"] == new
+
+
+@pytest.mark.parametrize("status", ["canceled", "past_due", "unpaid", "incomplete", "paused"])
+def test_the_portal_is_open_to_everyone_who_has_a_customer(
+    world: World, service: Service, status: str
+) -> None:
+    customer = world.stripe.create_customer()["id"]
+    put_row(world, stripe_customer_id=customer, status=status)
+
+    assert service.portal().status_code == 200
+    assert only_session(world)["customer"] == customer
+
+
+def test_a_customer_without_any_row_is_enough(world: World, service: Service) -> None:
+    customer = world.stripe.create_customer()["id"]
+    link(world, customer)
+
+    assert service.portal().status_code == 200
+    assert only_session(world)["customer"] == customer
+
+
+def test_a_row_without_a_subscription_id_counts_by_its_customer(
+    world: World, service: Service
+) -> None:
+    customer = world.stripe.create_customer()["id"]
+    execute(world, "alter table subscriptions drop constraint subscriptions_pkey")
+    execute(world, "alter table subscriptions alter stripe_subscription_id drop not null")
+    try:
+        put_row(world, stripe_subscription_id=None, stripe_customer_id=customer, status=None)
+        answer = service.portal()
+    finally:
+        execute(world, "delete from subscriptions")
+        execute(world, "alter table subscriptions add primary key (stripe_subscription_id)")
+
+    assert answer.status_code == 200
+    assert only_session(world)["customer"] == customer
+
+
+def test_a_user_whom_the_apps_tables_do_not_know_can_have_a_customer(
+    world: World, service: Service
+) -> None:
+    customer = world.stripe.create_customer()["id"]
+    link(world, customer, user="stranger")
+
+    assert service.portal("stranger").status_code == 200
+    assert only_session(world)["customer"] == customer
+
+
+def test_somebody_elses_customer_is_out_of_reach(
+    world: World, service: Service, subscription: Json
+) -> None:
+    world.add_user("eve")
+
+    refused(service.portal("eve"), "no_subscription")
+    for field in ("customer", "customer_id", "subscription", "user_id"):
+        sent = {field: subscription["customer"]}
+        refused(service.portal("eve", sent), "invalid_request")
+    assert not world.stripe.portal_sessions
+
+
+def test_neither_a_user_nor_a_customer_is_user_not_found(service: Service) -> None:
+    assert refused(service.portal("stranger"), "user_not_found")["error"] == "User not found"
+
+
+def test_a_user_without_a_customer_has_no_subscription(world: World, service: Service) -> None:
+    assert refused(service.portal(), "no_subscription")["error"] == "No subscription found"
+    assert calls(world.stripe) == []
+
+
+# Where to come back to
+
+
+@pytest.mark.parametrize(
+    "path, url",
+    [
+        ("/settings", f"{APP_URL}/settings"),
+        ("/", f"{APP_URL}/"),
+        ("/a?b=c&d=%2F#e", f"{APP_URL}/a?b=c&d=%2F#e"),
+        ("/@evil.example", f"{APP_URL}/@evil.example"),
+        (f"{APP_URL}/billing", f"{APP_URL}/billing"),
+        ("https://admin.example.com/x", "https://admin.example.com/x"),
+        ("https://pr-7-acme.vercel.app/x", "https://pr-7-acme.vercel.app/x"),
+    ],
+)
+def test_return_path_is_a_path_of_the_app_or_on_an_allowed_origin(
+    world: World, make_service: MakeService, subscription: Json, path: str, url: str
+) -> None:
+    origins = (APP_URL, "https://admin.example.com", "https://*-acme.vercel.app")
+    service = make_service(origins=origins)
+
+    assert service.portal(body={"return_path": path}).status_code == 200
+    assert only_session(world)["return_url"] == url
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n/evil.example",
+        "\t//evil.example",
+        " /settings",
+        "settings",
+        "",
+        "https://evil.example/",
+        "http://localhost:8000.evil.example/",
+        "http://localhost:8000@evil.example/",
+        "http://user@localhost:8000/",
+        "http://:pw@localhost:8000/",
+        "http://localhost:80001/",
+        "http://localhost:99999999/",
+        "https://localhost:8000/",
+        "http:localhost:8000/",
+        "http:/localhost:8000/",
+        "http:///localhost:8000/",
+        "HTTP://evil.example/",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "http://[::1/",
+        "https://-acme.vercel.app.evil.example/",
+        "/ä",
+        "/\u2028",
+        "/" + "a" * 2000,
+        7,
+        True,
+        ["/settings"],
+        {"path": "/settings"},
+    ],
+)
+def test_any_other_return_path_is_refused_before_stripe_is_asked(
+    world: World, service: Service, subscription: Json, path: Any
+) -> None:
+    refused(service.portal(body={"return_path": path}), "invalid_request")
+    refused(service.portal(body={"return_path": path, "flow": "subscription_cancel"}),
+            "invalid_request")  # fmt: skip
+    assert calls(world.stripe) == []
+
+
+def test_the_default_return_path_is_a_setting(
+    world: World, make_service: MakeService, subscription: Json
+) -> None:
+    assert make_service(portal_return_path="/account?tab=1").portal().status_code == 200
+    assert only_session(world)["return_url"] == f"{APP_URL}/account?tab=1"
+
+
+# Flows
+
+
+@pytest.mark.parametrize(
+    "flow", ["payment_method_update", "subscription_cancel", "subscription_update"]
+)
+def test_a_flow_is_about_the_live_subscription_and_comes_back(
+    world: World, service: Service, subscription: Json, flow: str
+) -> None:
+    assert service.portal(body={"flow": flow, "return_path": "/done"}).status_code == 200
+
+    session = only_session(world)
+    assert session["flow"]["type"] == flow
+    assert session["flow"]["after_completion"]["type"] == "redirect"
+    assert session["flow"]["after_completion"]["redirect"] == {"return_url": f"{APP_URL}/done"}
+    if flow != "payment_method_update":
+        assert session["flow"][flow]["subscription"] == subscription["id"]
+
+
+def test_a_flow_without_a_return_path_comes_back_to_the_default_one(
+    world: World, service: Service, subscription: Json
+) -> None:
+    assert service.portal(body={"flow": "payment_method_update"}).status_code == 200
+    after = only_session(world)["flow"]["after_completion"]
+    assert after["redirect"] == {"return_url": f"{APP_URL}/dashboard"}
+
+
+def test_a_flow_takes_the_best_of_several_live_subscriptions(
+    world: World, service: Service, subscription: Json
+) -> None:
+    team = world.stripe.create_subscription("user_ada", "price_team")
+    service.outcome(last_event(world.stripe))
+
+    assert service.portal(body={"flow": "subscription_update"}).status_code == 200
+    flow = only_session(world)["flow"]
+    assert flow["subscription_update"]["subscription"] == team["id"]
+
+
+@pytest.mark.parametrize("flow", ["subscription_cancel", "subscription_update"])
+def test_a_flow_about_a_subscription_without_a_live_one_is_refused(
+    world: World, service: Service, flow: str
+) -> None:
+    customer = world.stripe.create_customer()["id"]
+    put_row(world, stripe_customer_id=customer, status="canceled")
+
+    refused(service.portal(body={"flow": flow}), "no_subscription")
+    assert calls(world.stripe) == []
+    assert service.portal(body={"flow": "payment_method_update"}).status_code == 200
+
+
+@pytest.mark.parametrize("billing_mode", ["flexible", "classic"])
+def test_cancelling_what_is_set_to_end_opens_the_plain_portal(
+    world: World, service: Service, billing_mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.stripe, "billing_mode", billing_mode)
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    world.stripe.act(subscription["id"], "cancel_at_period_end")
+    service.outcome(last_event(world.stripe))
+
+    assert service.portal(body={"flow": "subscription_cancel"}).status_code == 200
+    assert only_session(world)["flow"] is None
+
+
+@pytest.mark.parametrize("flow", ["subscription_pause", "", "Subscription_cancel", 7, [], {}, True])
+def test_an_unknown_flow_is_refused(
+    world: World, service: Service, subscription: Json, flow: Any
+) -> None:
+    refused(service.portal(body={"flow": flow}), "invalid_request")
+    assert calls(world.stripe) == []
+
+
+def test_a_flow_that_the_configuration_forbids_is_stripes_refusal(
+    world: World, service: Service, subscription: Json
+) -> None:
+    (default,) = world.stripe.configurations.values()
+    default["features"]["subscription_update"]["enabled"] = False
+
+    refused(service.portal(body={"flow": "subscription_update"}), "stripe_refused")
+
+
+def test_the_configuration_is_a_setting(
+    world: World, make_service: MakeService, subscription: Json
+) -> None:
+    (default,) = world.stripe.configurations.values()
+    ours = {**default, "id": "bpc_ours", "is_default": False}
+    world.stripe.configurations["bpc_ours"] = ours
+
+    assert make_service(portal_configuration="bpc_ours").portal().status_code == 200
+    assert only_session(world)["configuration"] == "bpc_ours"
+
+
+# Languages
+
+
+@pytest.mark.parametrize(
+    "wanted, sent",
+    [
+        ("de", "de"),
+        ("en-GB", "en-GB"),
+        ("en-gb", "en-GB"),
+        ("en_GB", "en-GB"),
+        ("en-AU", "en-AU"),  # the portal's list alone has it
+        ("de-AT", "de"),
+        ("hi-IN", "auto"),  # Checkout's list alone has it
+        ("xx", "auto"),
+        ("", "auto"),
+        ("auto", "auto"),
+        ("x" * 1000, "auto"),
+        (7, "auto"),
+        (["de"], "auto"),
+    ],
+)
+def test_a_locale_falls_back_and_is_never_an_error(
+    world: World, service: Service, subscription: Json, wanted: Any, sent: str
+) -> None:
+    assert service.portal(body={"locale": wanted}).status_code == 200
+    assert only_session(world)["locale"] == sent
+
+
+# A customer that Stripe does not know (any more)
+
+
+def test_a_deleted_customer_is_a_conflict_and_its_rows_are_refreshed(
+    world: World, service: Service, subscription: Json
+) -> None:
+    world.stripe.delete_customer(subscription["customer"])
+    assert rows(world)[subscription["id"]]["status"] == "active"
+
+    refused(service.portal(), "customer_not_found")
+    assert rows(world)[subscription["id"]]["status"] == "canceled"
+    assert service.shown()["plan"] == "free"
+
+
+def test_a_customer_of_another_account_is_a_conflict(world: World, service: Service) -> None:
+    put_row(world, stripe_customer_id="cus_of_another_account")
+
+    refused(service.portal(), "customer_not_found")
+    assert rows(world)["sub_row"]["status"] == "canceled"

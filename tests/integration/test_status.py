@@ -1,0 +1,398 @@
+"""GET /subscription: what to show the caller."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from service_under_test import (
+    Json,
+    Log,
+    MakeService,
+    Service,
+    calls,
+    execute,
+    last_event,
+    link,
+    put_row,
+    rows,
+)
+
+from portal_service.config import Plan
+from sandbox.world import World
+
+FREE = {
+    "subscribed": False,
+    "plan": "free",
+    "status": None,
+    "price_id": None,
+    "quantity": None,
+    "current_period_end": None,
+    "cancel_at": None,
+    "cancel_at_period_end": False,
+    "ended_at": None,
+    "trial_end": None,
+    "paused_reason": None,
+    "can_manage_billing": False,
+    "needs_payment": False,
+    "livemode": False,
+}
+UNKNOWN_PRICE = "a subscription has a price that STRIPE_PLANS does not list"
+
+
+@pytest.mark.parametrize("user", ["ada", "stranger"])
+def test_a_user_without_a_subscription_known_or_not_is_on_the_free_plan(
+    service: Service, user: str
+) -> None:
+    assert service.shown(user) == FREE
+
+
+def test_a_subscription_is_shown_whole_and_stripe_is_not_asked(
+    world: World, service: Service
+) -> None:
+    put_row(
+        world,
+        quantity=3,
+        current_period_end="2026-12-25T11:00:00+01:00",
+        cancel_at="2026-12-24T10:00:00.7Z",
+        cancel_at_period_end=True,
+        trial_end="2026-11-01T00:00:00Z",
+    )
+
+    assert service.shown() == FREE | {
+        "subscribed": True,
+        "plan": "pro",
+        "status": "active",
+        "price_id": "price_pro",
+        "quantity": 3,
+        "current_period_end": "2026-12-25T10:00:00Z",
+        "cancel_at": "2026-12-24T10:00:00Z",
+        "cancel_at_period_end": True,
+        "trial_end": "2026-11-01T00:00:00Z",
+        "can_manage_billing": True,
+    }
+    assert calls(world.stripe) == []
+
+
+@pytest.mark.parametrize(
+    "status, reason, subscribed, needs_payment, plan",
+    [
+        ("active", None, True, False, "pro"),
+        ("trialing", None, True, False, "pro"),
+        ("past_due", None, False, True, "pro"),
+        ("unpaid", None, False, True, "pro"),
+        ("incomplete", None, False, True, "pro"),
+        ("incomplete_expired", None, False, False, "free"),
+        ("canceled", None, False, False, "free"),
+        ("paused", "pause_requested", False, False, "pro"),
+        ("paused", "system", False, False, "pro"),
+        ("paused", "trial_end_without_payment_method", False, True, "pro"),
+        ("paused", "first_payment_failure", False, True, "pro"),
+        ("paused", "final_payment_failure", False, True, "pro"),
+        ("paused", None, False, True, "pro"),
+        ("a_status_of_tomorrow", None, False, False, "pro"),
+    ],
+)
+def test_what_each_status_means(
+    world: World,
+    service: Service,
+    status: str,
+    reason: str | None,
+    subscribed: bool,
+    needs_payment: bool,
+    plan: str,
+) -> None:
+    put_row(world, status=status, paused_reason=reason)
+
+    shown = service.shown()
+    assert (shown["subscribed"], shown["needs_payment"], shown["plan"]) == (
+        subscribed,
+        needs_payment,
+        plan,
+    )
+    assert (shown["status"], shown["paused_reason"]) == (status, reason)
+    assert shown["can_manage_billing"]
+
+
+def test_entitled_statuses_are_a_setting(world: World, make_service: MakeService, ada: str) -> None:
+    put_row(world, status="past_due")
+
+    entitled = ("active", "trialing", "past_due")
+    shown = make_service(entitled_statuses=entitled).shown()
+    assert (shown["subscribed"], shown["needs_payment"]) == (True, True)
+    assert not make_service(entitled_statuses=("trialing",)).shown()["subscribed"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cancel_at": "2026-12-25T10:00:00Z"},
+        {"cancel_at_period_end": True},
+        {"pause_collection": "void", "pause_resumes_at": "2026-12-25T10:00:00Z"},
+        {"current_period_end": "2020-01-01T00:00:00Z"},
+        {"cancel_at_period_end": None},
+    ],
+)
+def test_what_changes_nothing_about_being_subscribed(
+    world: World, service: Service, changes: Json
+) -> None:
+    put_row(world, **changes)
+    assert service.shown()["subscribed"]
+
+
+def test_an_unknown_status_of_stripe_is_logged(world: World, service: Service, log: Log) -> None:
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    world.stripe.subscriptions[subscription["id"]]["status"] = "a_status_of_tomorrow"
+    service.outcome(last_event(world.stripe))
+
+    assert not service.shown()["subscribed"]
+    assert any("a_status_of_tomorrow" in str(line) for line in log.lines)
+
+
+# Plans
+
+
+def test_an_unknown_price_is_no_plan_and_is_shouted_about(
+    world: World, service: Service, log: Log
+) -> None:
+    put_row(world, price_id="price_x", product_id="prod_x", plan="pro")
+    before = service.metric("portal_unknown_prices_total")
+
+    shown = service.shown()
+    assert (shown["plan"], shown["subscribed"], shown["status"]) == (None, False, "active")
+    assert service.metric("portal_unknown_prices_total") == before + 1
+    line = log.line(UNKNOWN_PRICE)
+    assert line["level"] == "ERROR"
+    assert (line["subscription"], line["price"], line["product"]) == (
+        "sub_row",
+        "price_x",
+        "prod_x",
+    )
+
+
+@pytest.mark.parametrize("status", ["canceled", "incomplete_expired"])
+def test_an_unknown_price_of_what_has_ended_is_nobodys_trouble(
+    world: World, service: Service, log: Log, status: str
+) -> None:
+    put_row(world, price_id="price_x", product_id="prod_x", plan=None, status=status)
+
+    assert service.shown()["plan"] == "free"
+    assert UNKNOWN_PRICE not in log.text
+
+
+def test_a_corrected_list_of_plans_counts_at_once(
+    world: World, make_service: MakeService, ada: str
+) -> None:
+    put_row(world, price_id="price_x", product_id="prod_x", plan=None)
+    service = make_service(plans=(Plan("gold", ("price_x",)),))
+
+    shown = service.shown()
+    assert (shown["plan"], shown["subscribed"]) == ("gold", True)
+
+
+@pytest.mark.parametrize(
+    "price, product, plan",
+    [
+        ("price_pro", "prod_unlisted", "pro"),
+        ("price_old", "prod_team", "team"),
+        ("price_pro", "prod_team", "pro"),  # the price is the more exact word
+        ("price_old", "prod_old", None),
+        (None, "prod_team", "team"),
+        ("price_team", None, "team"),
+    ],
+)
+def test_a_plan_is_found_by_its_price_or_its_product(
+    world: World, service: Service, price: str | None, product: str | None, plan: str | None
+) -> None:
+    put_row(world, price_id=price, product_id=product, plan="a word of old")
+    assert service.shown()["plan"] == plan
+
+
+@pytest.mark.parametrize(
+    "column, status, plan, subscribed",
+    [
+        ("pro", "active", "pro", True),
+        ("team", "trialing", "team", True),
+        ("pro", "past_due", "pro", False),
+        ("pro", "canceled", "free", False),
+        ("free", "active", "free", False),
+    ],
+)
+def test_a_row_of_the_original_counts_by_its_plan_column(
+    world: World, service: Service, column: str, status: str, plan: str, subscribed: bool
+) -> None:
+    absent = ("price_id", "product_id", "quantity", "livemode", "as_of", "cancel_at_period_end")
+    put_row(world, **dict.fromkeys(absent), plan=column, status=status)
+
+    shown = service.shown()
+    assert (shown["plan"], shown["subscribed"]) == (plan, subscribed)
+    assert shown["can_manage_billing"]
+
+
+def test_after_a_refresh_a_row_of_the_original_has_a_price(world: World, service: Service) -> None:
+    subscription = world.stripe.create_subscription("user_ada", "price_team")
+    put_row(world, stripe_subscription_id=subscription["id"], price_id=None, product_id=None,
+            stripe_customer_id=subscription["customer"], livemode=None, as_of=None)  # fmt: skip
+    assert service.shown()["plan"] == "pro"
+
+    assert (service.refresh().json or {})["plan"] == "team"
+    row = rows(world)[subscription["id"]]
+    assert (row["price_id"], row["plan"], row["livemode"]) == ("price_team", "team", False)
+
+
+@pytest.mark.parametrize(
+    "lines, price, quantity, plan",
+    [
+        ([("price_pro", 2), ("price_team", 5)], "price_team", 5, "team"),
+        ([("price_team", 5), ("price_pro", 2)], "price_team", 5, "team"),
+        ([("price_other", 3), ("price_pro", 2)], "price_pro", 2, "pro"),
+    ],
+)
+def test_of_several_items_the_highest_plan_speaks(
+    world: World, service: Service, lines: Any, price: str, quantity: int, plan: str
+) -> None:
+    customer = world.stripe.create_customer(metadata={"clerk_user_id": "user_ada"})["id"]
+    with world.stripe.lock:
+        world.stripe.subscribe(customer, lines, metadata={"clerk_user_id": "user_ada"})
+    service.outcome(last_event(world.stripe, "customer.subscription.created"))
+
+    shown = service.shown()
+    assert (shown["price_id"], shown["quantity"], shown["plan"]) == (price, quantity, plan)
+    (row,) = world.rows()
+    assert (row["price_id"], row["quantity"], row["plan"]) == (price, quantity, plan)
+
+
+def test_of_several_items_without_a_plan_the_first_speaks(world: World, service: Service) -> None:
+    customer = world.stripe.create_customer()["id"]
+    link(world, customer)
+    more = {**world.stripe.prices["price_other"], "id": "price_more"}
+    world.stripe.prices["price_more"] = more
+    with world.stripe.lock:
+        world.stripe.subscribe(customer, [("price_other", 2), ("price_more", 5)], metadata={})
+    service.outcome(last_event(world.stripe, "customer.subscription.created"))
+
+    shown = service.shown()
+    assert (shown["price_id"], shown["quantity"], shown["plan"]) == ("price_other", 2, None)
+
+
+def test_the_latest_period_end_of_several_items_is_shown(world: World, service: Service) -> None:
+    customer = world.stripe.create_customer()["id"]
+    link(world, customer)
+    with world.stripe.lock:
+        lines = [("price_pro", 1), ("price_other", 1)]
+        subscription = world.stripe.subscribe(customer, lines, metadata={})
+        subscription["items"]["data"][1]["current_period_end"] = 1_798_192_800
+    service.outcome(last_event(world.stripe, "customer.subscription.created"))
+
+    assert service.shown()["current_period_end"] == "2026-12-25T10:00:00Z"
+
+
+# Which row
+
+
+@pytest.mark.parametrize("worse_first", [True, False])
+@pytest.mark.parametrize(
+    "better, worse",
+    [
+        # subscribed before a higher plan that is not
+        ({}, {"status": "past_due", "price_id": "price_team", "product_id": "prod_team"}),
+        # live before ended
+        ({"status": "past_due"}, {"status": "canceled", "price_id": "price_team"}),
+        # the plan that is named last
+        ({"price_id": "price_team", "product_id": "prod_team"}, {}),
+        # the later end, also where the worse one has none
+        ({"current_period_end": "2027-01-01T00:00:00Z"}, {}),
+        ({}, {"current_period_end": None}),
+        ({"price_id": "price_team"}, {"current_period_end": "2027-01-01T00:00:00Z"}),
+        # a known price before an unknown one
+        ({}, {"price_id": "price_x", "product_id": "prod_x"}),
+        # the greater id
+        ({"stripe_subscription_id": "sub_b"}, {"stripe_subscription_id": "sub_a"}),
+    ],
+)
+def test_the_best_of_several_rows_speaks(
+    world: World, service: Service, better: Json, worse: Json, worse_first: bool
+) -> None:
+    pair = [
+        {"stripe_subscription_id": "sub_z", "quantity": 1, **worse},
+        {"stripe_subscription_id": "sub_a", "quantity": 2, **better},
+    ]
+    for changes in pair if worse_first else pair[::-1]:
+        put_row(world, **changes)
+
+    assert service.shown()["quantity"] == 2
+
+
+@pytest.mark.parametrize("livemode", [True, None, False])
+def test_only_rows_of_the_keys_mode_count_and_those_of_none(
+    world: World, service: Service, livemode: bool | None
+) -> None:
+    put_row(world, livemode=livemode)
+    assert service.shown()["subscribed"] is (livemode is not True)
+    assert service.shown()["livemode"] is False
+
+
+@pytest.mark.parametrize("livemode", [True, None, False])
+def test_a_live_key_counts_live_rows_and_those_of_none(
+    world: World, make_service: MakeService, ada: str, livemode: bool | None
+) -> None:
+    service = make_service(stripe_secret_key="sk_live_x")
+    put_row(world, livemode=livemode)
+
+    shown = service.shown()
+    assert (shown["subscribed"], shown["livemode"]) == (livemode is not False, True)
+
+
+def test_somebody_elses_row_is_not_shown(world: World, service: Service) -> None:
+    world.add_user("eve")
+    put_row(world)
+    assert service.shown("eve") == FREE
+
+
+def test_a_row_that_nobody_has_claimed_is_found_by_its_customer(
+    world: World, service: Service
+) -> None:
+    put_row(world, user_id=None)
+    link(world, "cus_row")
+    assert service.shown()["subscribed"]
+
+
+@pytest.mark.parametrize("who", ["ada", "stranger"])
+def test_a_customer_alone_can_manage_billing(world: World, service: Service, who: str) -> None:
+    link(world, "cus_1", user=who)
+    assert service.shown(who) == FREE | {"can_manage_billing": True}
+
+
+def test_a_customer_of_the_other_mode_cannot(world: World, service: Service) -> None:
+    link(world, "cus_1", livemode=True)
+    assert service.shown() == FREE
+
+
+def test_an_app_that_keys_its_data_by_clerks_id_needs_no_users_table(
+    world: World, service: Service
+) -> None:
+    (old,) = execute(world, "select pg_get_functiondef('public.billing_user_id'::regproc) as body")
+    execute(
+        world,
+        "create or replace function public.billing_user_id(clerk_user_id text) returns text "
+        "language sql stable security definer set search_path = '' as 'select clerk_user_id'",
+    )
+    try:
+        world.stripe.create_subscription("user_newcomer", "price_pro")
+        service.outcome(last_event(world.stripe))
+        assert service.shown("newcomer")["subscribed"]
+        assert [row["user_id"] for row in world.rows()] == ["user_newcomer"]
+    finally:
+        execute(world, old["body"].replace("%", "%%"))
+
+
+def test_the_plans_are_ordered_as_they_are_listed(
+    world: World, make_service: MakeService, ada: str
+) -> None:
+    put_row(world, stripe_subscription_id="sub_1", quantity=1)
+    put_row(world, stripe_subscription_id="sub_2", quantity=2, price_id="price_team",
+            product_id="prod_team")  # fmt: skip
+    service = make_service()
+    assert service.shown()["plan"] == "team"
+
+    reversed_plans = replace(service.settings, plans=service.settings.plans[::-1]).plans
+    assert make_service(plans=reversed_plans).shown()["plan"] == "pro"
