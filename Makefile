@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance image check format lock clean
+.PHONY: help sandbox run test conformance mutants chaos image e2e check format lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 $(READY): requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
@@ -29,8 +29,17 @@ test: $(READY) ## Run the whole test suite
 conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
 	@$(BIN)/python -m pytest --postgrest tests/conformance
 
+mutants: $(READY) ## Seed bugs in the mirror, one after the other: the property test finds each
+	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py
+
+chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
+	@PYTHONPATH=.:tests/mirror $(BIN)/python tests/chaos/chaos.py $(CHAOS)
+
 image: $(READY) ## Build the Docker image without Docker and run it, as root on Debian
 	@$(BIN)/python -m pytest --image tests/image
+
+e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
+	@$(BIN)/python -m pytest -n auto --e2e tests/e2e
 
 check: $(READY) ## Formatting, lint and types
 	@$(BIN)/ruff format --check .
@@ -48,5 +57,5 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 LOCK_FLAGS := --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --strip-extras
 
 clean: ## Remove the sandbox's data, caches and .venv
-	rm -rf .sandbox .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .sandbox .artifacts .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

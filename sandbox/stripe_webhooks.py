@@ -139,6 +139,16 @@ class Webhooks:
                 lambda: not (self._queue or self._held or self._under_way), timeout
             )
 
+    def drop(self, timeout: float = TIMEOUT_SECONDS) -> None:
+        """Send nothing of what waits, and wait for the answers to what is under way."""
+        with self._changed:
+            waiting = [delivery for *_, delivery in self._queue] + self._held
+            self._queue, self._held = [], []
+            self._changed.wait_for(lambda: not self._under_way, timeout)
+        for delivery in waiting:
+            delivery.answered.set()
+            delivery.ended.set()
+
     def reset(self) -> None:
         """Forget everything that was sent, or still was to be."""
         with self._changed:

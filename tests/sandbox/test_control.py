@@ -129,6 +129,12 @@ def test_a_bad_fault_changes_nothing(client: FlaskClient, world: World, body: An
     assert world.faults.clerk == "up"
 
 
+def test_only_the_sandboxs_own_service_can_be_stopped(client: FlaskClient) -> None:
+    assert "running" in refused(client, "/service", {"running": "no"}, 400)
+    assert "not the sandbox's own" in refused(client, "/service", {"running": False}, 404)
+    assert client.get("/_sandbox/service").status_code == 404
+
+
 def test_subscriptions_are_made_and_acted_upon(client: FlaskClient, world: World) -> None:
     body = {"user": "ada", "price": "price_team", "status": "trialing"}
     made = post(client, "/stripe/subscriptions", body)

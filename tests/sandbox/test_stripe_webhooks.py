@@ -261,3 +261,26 @@ def test_stopped_webhooks_send_nothing():
 def test_stripe_tries_twelve_times_within_minutes():
     assert len(DELAYS) + 1 == 12
     assert sum(DELAYS) < 300
+
+
+def test_what_waits_is_dropped_and_what_is_under_way_ends(account, subscription):
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def answer_later() -> dict:
+        arrived.set()
+        go_on.wait(5)
+        return {"outcome": "applied"}
+
+    account.answer = answer_later
+    account.state.act(subscription["id"], "cancel_at_period_end")
+    assert arrived.wait(5)
+    account.faults.webhook_delay_ms = 60_000
+    account.state.act(subscription["id"], "resume")
+
+    dropping = threading.Thread(target=account.webhooks.drop)
+    dropping.start()
+    assert dropping.is_alive(), "the endpoint has not answered yet"
+    go_on.set()
+    dropping.join(5)
+
+    assert statuses(account) == [(1, 200)]

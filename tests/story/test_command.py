@@ -69,6 +69,20 @@ def test_when_the_service_dies_all_of_it_ends_and_says_so(tmp_path: Path) -> Non
         assert_nothing_is_left(sandbox)
 
 
+def test_a_service_that_was_stopped_on_purpose_starts_again(tmp_path: Path) -> None:
+    with StartedSandbox(tmp_path) as sandbox:
+        ada = Caller(sandbox, "ada")
+        assert ada.subscription()["plan"] == "free"
+
+        assert sandbox.post("/service", running=False) == {"running": False}
+        assert refused(sandbox.info["service_url"])
+        sandbox.post("/stripe/subscriptions", user="ada")  # its webhook is not answered
+
+        assert sandbox.post("/service", running=True) == {"running": True}
+        wait_for(lambda: ada.subscription()["subscribed"])
+        assert sandbox.stop() == 0
+
+
 def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
