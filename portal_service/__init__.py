@@ -27,6 +27,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     observability.configure_logging(settings.log_format, settings.log_level)
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # its redirects would go where the Host header says
     _dress(app, settings)
     services = Services.of(settings)
     app.register_blueprint(_billing_blueprint(services))
@@ -50,7 +51,7 @@ def _billing_blueprint(services: Services) -> Blueprint:
     _dress(parent, services.settings)
     parent.register_blueprint(billing.bp)
     parent.register_blueprint(webhook.bp)
-    methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT"]
     parent.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
     parent.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
     parent.cli.add_command(sync)

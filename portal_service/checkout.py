@@ -41,11 +41,16 @@ def session_url(services: Services, clerk_user_id: str, fields: dict[str, Any]) 
     if live_row(account, settings.plans, settings.entitled_statuses):
         raise ServiceError("already_subscribed")
     customer = _known_customer(services, account) or _new_customer(services, clerk_user_id, None)
+    again = False
     try:
         return _session_for(services, account, params_for(customer))
     except CustomerMissing:
         customer = _new_customer(services, clerk_user_id, customer)
-        return _session_for(services, account, params_for(customer))
+    except StripeUnavailable as error:
+        if not error.replayed:
+            raise
+        again = True
+    return _session_for(services, account, params_for(customer), again)
 
 
 def _wanted(
@@ -121,7 +126,8 @@ def _new_customer(services: Services, clerk_user_id: str, replaced: str | None) 
     return customer
 
 
-def _session_for(services: Services, account: Account, params: Params) -> str:
+def _session_for(services: Services, account: Account, params: Params, again: bool = False) -> str:
+    """again: Stripe keeps an error with the key of the minute; now the second makes the key."""
     _refuse_if_live_at_stripe(services, account, params["customer"])
     sessions = services.stripe.newest_checkout_sessions(params["customer"])
     fingerprint = _digest(params)
@@ -136,7 +142,7 @@ def _session_for(services: Services, account: Account, params: Params) -> str:
     # Stripe replays a key for a day, whatever became of the session: the newest one and the minute
     # make a new try a new key, and two clicks the same.
     newest = sessions[0]["id"] if sessions else "none"
-    key = _digest([sent, newest, int(time.time() // 60)])
+    key = _digest([sent, newest, int(time.time() // (1 if again else 60))])
     return services.stripe.create_checkout_session(sent, f"portal_service-checkout-{key}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import request
+from werkzeug.exceptions import HTTPException
 
 from portal_service.config import Plan, Settings, origin_of
 from portal_service.errors import ServiceError
@@ -36,7 +37,12 @@ def raw_body(limit: int) -> bytes:
     """The body as it was sent, at most `limit` bytes. Raises ServiceError (413)."""
     # Werkzeug cuts a chunked body at the limit without a word: one byte more shows it.
     request.max_content_length = limit + 1
-    body = request.get_data()
+    try:
+        body = request.get_data()
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's own, for a body that is not chunked as it says
+        raise bad("The body can't be read") from error
     if len(body) > limit:
         raise ServiceError("invalid_request", "The body is too large", status=413)
     return body

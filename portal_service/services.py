@@ -31,11 +31,18 @@ class Services:
     def of(cls, settings: Settings) -> "Services":
         database, stripe = Database(settings), Stripe(settings)
         mirror = Mirror(settings, database, stripe)
-        limiter = FixedWindowRateLimiter(storage_from_string(settings.rate_limit_storage_uri))
+        limiter = _limiter(settings.rate_limit_storage_uri)
         return cls(settings, database, stripe, Clerk(settings), mirror, limiter, SingleFlight())
 
     def attach(self, app: App) -> None:
         app.extensions[_EXTENSION] = self
+
+
+def _limiter(uri: str) -> FixedWindowRateLimiter:
+    """Redis' client waits for ever unless told otherwise; what the address itself says wins."""
+    redis = not uri.startswith("memory:")
+    seconds = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5} if redis else {}
+    return FixedWindowRateLimiter(storage_from_string(uri, **seconds))
 
 
 def services() -> Services:

@@ -89,13 +89,18 @@ def sync(
     Exits with 1 if a dry run finds differences or a repair fails, with 2 if the key is that of
     another account.
     """
+    if sum(option is not None for option in (customer, since, starting_after)) > 1:
+        raise click.UsageError("--customer, --since and --starting-after exclude each other.")
     progress: Progress = "none" if as_json else "bar" if sys.stderr.isatty() else "lines"
     report = Report()
     try:
         _refuse_another_account(services())
         wanted = _wanted(services(), customer, since, starting_after)
         listed = _deal_with(services(), report, wanted, dry_run, progress)
-        if not (since or starting_after):
+        report.last = None  # from here on only a run from the start is a whole one
+        if starting_after:
+            click.echo("Rows that Stripe no longer lists take a run from the start.", err=True)
+        elif not since:
             _deal_with_unlisted(services(), report, listed, customer, dry_run)
     except AnotherAccount as error:
         click.echo(str(error), err=True)
