@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
 VENDORS = {
     "flask": {"__init__", "billing", "caller", "commands", "errors", "health", "inputs",
               "observability", "services", "webhook"},
-    "werkzeug": {"__init__", "errors"},
+    "werkzeug": {"__init__", "errors", "inputs"},
     "flask_cors": {"__init__"},
     "supabase": {"supabase_db"},
     "postgrest": {"supabase_db"},
