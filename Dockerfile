@@ -4,9 +4,10 @@ ARG PYTHON_IMAGE=python:3.12-slim
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /app
 RUN python -m venv --without-pip venv
-COPY requirements.txt /
-RUN python -m pip --python venv/bin/python install --no-cache-dir --no-compile \
-    --only-binary=:all: --require-hashes -r /requirements.txt
+COPY requirements.txt requirements-redis.txt /tmp/
+ARG REQUIREMENTS="-r requirements.txt"
+RUN cd /tmp && python -m pip --python /app/venv/bin/python install --no-cache-dir --no-compile \
+    --only-binary=:all: --require-hashes ${REQUIREMENTS}
 COPY gunicorn.conf.py wsgi.py ./
 COPY portal_service portal_service
 # Bytecode once and for all, of Python's library too, which official images bring without: nothing

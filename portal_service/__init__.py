@@ -6,7 +6,7 @@
 import re
 from typing import NoReturn
 
-from flask import Blueprint, Flask, current_app, request
+from flask import Blueprint, Flask
 from flask_cors import CORS
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -52,8 +52,8 @@ def _billing_blueprint(services: Services) -> Blueprint:
     parent.register_blueprint(billing.bp)
     parent.register_blueprint(webhook.bp)
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT"]
-    parent.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
     parent.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
+    parent.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
     parent.cli.add_command(sync)
     parent.cli.add_command(replay)
     parent.record(lambda state: services.attach(state.app))
@@ -78,8 +78,4 @@ def _dress(scaffold: Flask | Blueprint, settings: Settings) -> None:
 def _refuse(unknown: str = "") -> NoReturn:
     """What is below our prefix is ours: unknown paths and methods answer in our shape."""
     del unknown
-    methods: set[str] = set()
-    for rule in current_app.url_map.iter_rules():
-        if rule.rule == request.path and rule is not request.url_rule:
-            methods |= rule.methods or set()
-    raise MethodNotAllowed(sorted(methods)) if methods else NotFound()
+    raise MethodNotAllowed if errors.methods_here() else NotFound

@@ -4,9 +4,9 @@ people; what a vendor said stays in the log.
 
 import logging
 
-from flask import Response, jsonify, request
+from flask import Response, current_app, jsonify, request
 from flask.sansio.scaffold import Scaffold
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, default_exceptions
+from werkzeug.exceptions import HTTPException, default_exceptions
 
 from portal_service.deadline import OutOfTime
 from portal_service.observability import log, request_id
@@ -84,15 +84,29 @@ def _service_error(error: ServiceError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     """What Flask and Werkzeug refuse by themselves: unknown paths, methods, bodies."""
     status = error.code or 500
+    if status == 405 and not methods_here():
+        status = 404
     if status >= 500:
         code = "internal_error"
     else:
         code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
     detail = "The body is too large" if status == 413 else None
     response = _service_error(ServiceError(code, detail, status=status))
-    if isinstance(error, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+    if status == 405:
+        response.headers["Allow"] = ", ".join(sorted(methods_here()))
     return response
+
+
+def methods_here() -> set[str]:
+    """What the path that was asked for takes. Our paths have no variables, but for the one that
+    catches what is unknown, and that does not count.
+    """
+    return {
+        method
+        for rule in current_app.url_map.iter_rules()
+        if rule.rule == request.path and rule is not request.url_rule
+        for method in rule.methods or ()
+    }
 
 
 def _out_of_time(_: OutOfTime) -> Response:

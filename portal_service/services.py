@@ -40,7 +40,7 @@ class Services:
 
 def _limiter(uri: str) -> FixedWindowRateLimiter:
     """Redis' client waits for ever unless told otherwise; what the address itself says wins."""
-    redis = not uri.startswith("memory:")
+    redis = uri.startswith(("redis", "valkey"))
     seconds = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5} if redis else {}
     return FixedWindowRateLimiter(storage_from_string(uri, **seconds))
 
