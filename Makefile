@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance mutants chaos image e2e check format lock clean
+.PHONY: help sandbox run test conformance mutants chaos image e2e check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ test: $(READY) ## Run the whole test suite
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
-	@$(BIN)/python -m pytest --postgrest tests/conformance
+	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy
 
 mutants: $(READY) ## Seed bugs in the mirror, one after the other: the property test finds each
 	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py
@@ -54,6 +54,9 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements.txt requirements.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-redis.txt requirements-redis.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
+
+licences: $(READY) ## List what the shipped packages are licensed under, after `make lock`
+	@$(BIN)/python tests/licences/licences.py
 
 LOCK_FLAGS := --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --strip-extras
 

@@ -9,7 +9,9 @@ import shutil
 import sys
 import tempfile
 
+import gunicorn.http.wsgi
 from dotenv import load_dotenv
+from gunicorn import glogging
 
 load_dotenv(".env")  # real variables win
 
@@ -20,6 +22,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_dir
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # wherever it is started from
 from portal_service import ConfigError, Settings  # noqa: E402
+from portal_service.observability import scrub_record  # noqa: E402
 
 try:
     Settings.from_environment()  # here it stops the start; in a worker it would be tried for ever
@@ -38,6 +41,18 @@ max_requests = 10_000
 max_requests_jitter = 1_000
 worker_tmp_dir = _shared_memory  # heartbeats never wait for a disk
 control_socket_disable = True
+
+
+class ScrubbedLogger(glogging.Logger):
+    """Gunicorn tells what a malformed request held, a token perhaps."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        self.error_log.addFilter(scrub_record)
+
+
+logger_class = ScrubbedLogger
+gunicorn.http.wsgi.SERVER = ""  # strangers need not know what answers them
 accesslog = None  # the service writes one line per request itself
 
 

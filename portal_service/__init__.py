@@ -6,7 +6,7 @@
 import re
 from typing import NoReturn
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response, request
 from flask_cors import CORS
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -54,6 +54,7 @@ def _billing_blueprint(services: Services) -> Blueprint:
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT"]
     parent.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
     parent.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
+    parent.after_request(_tell_true_methods)
     parent.cli.add_command(sync)
     parent.cli.add_command(replay)
     parent.record(lambda state: services.attach(state.app))
@@ -73,6 +74,13 @@ def _dress(scaffold: Flask | Blueprint, settings: Settings) -> None:
         supports_credentials=False,
         max_age=600,
     )
+
+
+def _tell_true_methods(response: Response) -> Response:
+    """Flask's own answer to OPTIONS counts what catches the unknown too."""
+    if request.method == "OPTIONS" and request.url_rule and not request.url_rule.arguments:
+        response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
+    return response
 
 
 def _refuse(unknown: str = "") -> NoReturn:

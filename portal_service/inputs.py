@@ -56,7 +56,7 @@ def json_body(allowed: Iterable[str]) -> dict[str, Any]:
     if not request.is_json:
         raise ServiceError("invalid_request", "Send application/json", status=415)
     try:
-        fields = json.loads(body)
+        fields = json.loads(body.decode())
     except (ValueError, RecursionError) as error:
         raise bad("The body is not JSON") from error
     if not isinstance(fields, dict):

@@ -32,6 +32,7 @@ from portal_service.subscription import (
     has_unknown_price,
     is_ours,
     row_of,
+    subscription_of,
 )
 from portal_service.supabase_db import Database
 
@@ -140,12 +141,8 @@ class Mirror:
 
     def apply_checkout(self, session: StripeObject) -> Outcome:
         """Take in a completed checkout session: ask for the subscription that it made."""
-        subscription = session.get("subscription")
-        if isinstance(subscription, dict):
-            subscription = subscription["id"]
-        if not subscription:
-            return "ignored"
-        return self.refresh(subscription, clerk_user_of(session))
+        subscription = subscription_of(session)
+        return self.refresh(subscription, clerk_user_of(session)) if subscription else "ignored"
 
     def _refresh(self, subscription_id: str, flight: Flight[Outcome]) -> Outcome:
         for _ in _rounds():

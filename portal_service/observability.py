@@ -34,13 +34,15 @@ VENDOR_ERRORS = Counter("portal_vendor_errors_total", "Failed calls", ["vendor",
 LIMITER_ERRORS = Counter("portal_rate_limit_errors_total", "Requests let through uncounted")
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_CODE = re.compile(r"\w{1,60}")
 _GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _SECRETS = re.compile(
-    r"(?:(?:sk|rk|pk)_(?:test|live)_|whsec_|sb_secret_)\w+"  # keys
+    r"(?:(?:sk|rk|pk)_(?:test|live)_\w|whsec_[\w+/]|sb_secret_\w)[\w+/=-]*"  # keys
     r"|eyJ[\w-]+\.[\w-]+\.[\w-]*"  # tokens
-    r"|https://(?:billing|checkout)\.stripe\.com/[^\s\"']+"  # session URLs are credentials
+    # Session URLs are credentials; Stripe serves them on a domain of the account's own, too.
+    r"|https?://(?:(?:billing|checkout)\.stripe\.com/|[^\s\"'/]+/(?:c/pay|p/session)/)[^\s\"']*"
     r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail addresses
 )
 
@@ -48,6 +50,12 @@ _SECRETS = re.compile(
 def scrub(text: str) -> str:
     """Blot out keys, tokens, session URLs and e-mail addresses."""
     return _SECRETS.sub("[removed]", text)
+
+
+def label(value: object) -> str:
+    """A vendor's code as a metric's label: anything that does not look like one is `other`."""
+    text = str(value)
+    return text if _CODE.fullmatch(text) and scrub(text) == text else "other"
 
 
 def _scrubbed(value: Any) -> Any:
@@ -90,6 +98,19 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return scrub(text)
+
+
+def scrub_record(record: logging.LogRecord) -> bool:
+    """A filter: lets every record pass, scrubbed, whoever formats it."""
+    record.msg, record.args = scrub(record.getMessage()), None
+    if hasattr(record, "fields"):
+        record.fields = _scrubbed(record.fields)
+    if record.exc_info:
+        record.exc_text = scrub(logging.Formatter().formatException(record.exc_info))
+    return True
+
+
+LOGGER.addFilter(scrub_record)  # a host app has formatters of its own
 
 
 def configure_logging(log_format: str, level: str) -> None:

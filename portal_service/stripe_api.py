@@ -17,7 +17,7 @@ from urllib3 import Timeout
 from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, log, scrub
+from portal_service.observability import VENDOR_ERRORS, label, log, scrub
 from portal_service.subscription import StripeObject
 
 T = TypeVar("T")
@@ -245,7 +245,7 @@ def _translated(error: stripe.StripeError) -> ServiceError:
     code = getattr(details, "code", None) or error.code
     param = getattr(details, "param", None)
     translated = _kind(error, code, param)
-    VENDOR_ERRORS.labels("stripe", code or type(error).__name__).inc()
+    VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
     log(
         logging.ERROR if translated.status >= 500 else logging.WARNING,
         "stripe call failed",

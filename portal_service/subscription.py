@@ -41,8 +41,19 @@ class Account:
 
 def customer_of(stripe_object: StripeObject) -> str | None:
     """The customer's id; Stripe sends the id, the expanded customer, or null."""
-    customer = stripe_object.get("customer")
-    return customer.get("id") if isinstance(customer, dict) else customer
+    return _id(stripe_object.get("customer"))
+
+
+def subscription_of(session: StripeObject) -> str | None:
+    """The id of the subscription that a checkout session made."""
+    return _id(session.get("subscription"))
+
+
+def _id(reference: Any) -> str | None:
+    found = reference.get("id") if isinstance(reference, dict) else reference
+    if not isinstance(found, str | None):
+        raise TypeError("an id is text")
+    return found
 
 
 def clerk_user_of(stripe_object: StripeObject) -> str | None:
@@ -92,8 +103,7 @@ def _items(subscription: StripeObject) -> list[StripeObject]:
 def _price(item: StripeObject) -> tuple[str | None, str | None]:
     """The ids of an item's price and product; very old payloads call the price a plan."""
     price = item.get("price") or item.get("plan") or {}
-    product = price.get("product")
-    return price.get("id"), product.get("id") if isinstance(product, dict) else product
+    return price.get("id"), _id(price.get("product"))
 
 
 def _main_item(items: list[StripeObject], plans: Sequence[Plan]) -> StripeObject:

@@ -14,7 +14,7 @@ from supabase import Client, ClientOptions, create_client
 from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, log
+from portal_service.observability import VENDOR_ERRORS, label, log
 from portal_service.subscription import COLUMNS, Account, Row
 
 ROW_COLUMNS = (*COLUMNS, "user_id", "revision", "created_at", "updated_at")
@@ -167,7 +167,7 @@ class Database:
         return data
 
     def _failed(self, code: str, message: str) -> DatabaseError:
-        VENDOR_ERRORS.labels("supabase", code).inc()
+        VENDOR_ERRORS.labels("supabase", label(code)).inc()
         level = logging.INFO if code in _CONFLICTS else logging.ERROR
         log(level, "supabase call failed", code=code, vendor_message=message)
         return DatabaseError(code, message)

@@ -8,19 +8,25 @@ import json
 import logging
 import re
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import stripe
 from flask import Blueprint, request
 
 from portal_service import inputs
+from portal_service.config import Plan
 from portal_service.errors import ServiceError
 from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS, Event
 from portal_service.observability import WEBHOOKS, log, note
 from portal_service.services import services
 from portal_service.stripe_api import StripeRefused
+from portal_service.subscription import clerk_user_of, is_ours, row_of, subscription_of
 
 TOLERANCE_SECONDS = 300
+# Postgres keeps no NUL, and UTF-8 has no half of a surrogate pair.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 bp = Blueprint("webhook", __name__)
 
@@ -30,7 +36,7 @@ def receive_webhook() -> dict[str, Any]:
     payload = inputs.raw_body(inputs.WEBHOOK_LIMIT)
     secrets = services().settings.stripe_webhook_secrets
     verify(payload, request.headers.get("Stripe-Signature", ""), secrets)
-    event = parse(payload)
+    event = parse(payload, services().settings.plans)
     note(event=event.get("id"), type=event["type"])
     try:
         outcome = services().mirror.apply(event)
@@ -63,18 +69,18 @@ def _is_signed_with(secret: str, payload: bytes, header: str) -> bool:
     return stamp is not None and int(stamp[1]) <= time.time() + TOLERANCE_SECONDS
 
 
-def parse(payload: bytes) -> Event:
+def parse(payload: bytes, plans: Sequence[Plan] = ()) -> Event:
     """A snapshot or thin event, with all that we use in its place.
 
     Raises ServiceError: invalid_payload.
     """
     try:
-        event = json.loads(payload)
+        event = json.loads(payload.decode())
     except (ValueError, RecursionError) as error:
         raise ServiceError("invalid_payload") from error
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise ServiceError("invalid_payload")
-    if not _is_complete(event):
+    if not (_is_complete(event) and _is_readable(event, plans)):
         raise ServiceError("invalid_payload")
     return event
 
@@ -94,9 +100,30 @@ def _is_complete(event: Event) -> bool:
         return True
     return (
         isinstance(event.get("created"), int)
+        and isinstance(event.get("api_version"), str | None)
         and isinstance(snapshot.get("id"), str)
+        and snapshot["id"] != ""
         and isinstance(snapshot.get("status"), str)
     )
+
+
+def _is_readable(event: Event, plans: Sequence[Plan]) -> bool:
+    """Whether what we use of it is what Stripe makes: times that exist, text that can be kept."""
+    if event["type"] not in SUBSCRIPTION_EVENTS | CHECKOUT_EVENTS or event["object"] != "event":
+        return True
+    snapshot = event["data"]["object"]
+    try:
+        used = [clerk_user_of(snapshot)]
+        if event["type"] in SUBSCRIPTION_EVENTS:
+            stamp = datetime.fromtimestamp(event["created"], UTC)
+            used += row_of(snapshot, plans, stamp).values()
+            is_ours(snapshot, plans)
+        else:
+            used.append(subscription_of(snapshot))
+    except (TypeError, ValueError, AttributeError, KeyError, OverflowError, OSError) as error:
+        log(logging.ERROR, "a signed event can't be read", event=event.get("id"), exc_info=error)
+        return False
+    return not any(isinstance(part, str) and _UNSTORABLE.search(part) for part in used)
 
 
 def _label(kind: str) -> str:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from leaks.watch import nothing_leaks  # noqa: F401  (every test here is watched)
 from service_under_test import APP_URL, Clock, Log, MakeService, OtherStripe, Service
 
 from portal_service import Settings
