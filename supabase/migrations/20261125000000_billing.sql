@@ -720,6 +720,28 @@ create policy "Signed-in users read their own subscriptions" on public.subscript
     or stripe_customer_id = any ((select public.billing_reader_customers())::text[])
   );
 
+-- Policies add up: one of the team's own may show more than ours does, now that signed-in users may
+-- read the table.
+set local client_min_messages = notice;
+do $$
+declare
+  item record;
+begin
+  for item in
+    select polname, pg_get_expr(polqual, polrelid) as condition
+    from pg_catalog.pg_policy
+    where polrelid = 'public.subscriptions'::regclass
+      and polname <> 'Signed-in users read their own subscriptions'
+      and polpermissive and polcmd in ('r', '*')
+      and polroles && array[0::oid, 'authenticated'::regrole::oid, 'anon'::regrole::oid]
+  loop
+    raise notice 'The policy "%" on subscriptions is your own: whoever meets its condition reads '
+      'the row, beside its owner: %. Drop it if that is more than you want.',
+      item.polname, item.condition;
+  end loop;
+end
+$$;
+
 
 -- Grants ------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from leaks.watch import nothing_leaks  # noqa: F401  (every test here is watched)
 from simulation import PlainDatabase, Stage, connect
 
 from portal_service.config import Settings
