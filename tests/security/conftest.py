@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "integration"))
-from integration.conftest import ada, log, make_service, one_ssl_context, settings  # noqa: E402
+from integration.conftest import (  # noqa: E402
+    ada,
+    log,
+    make_service,
+    nothing_leaks,
+    one_ssl_context,
+    settings,
+)  # fmt: skip
 from service_under_test import APP_URL, MakeService, Service  # noqa: E402
 from under_attack import Counted  # noqa: E402
 
@@ -16,7 +23,7 @@ from sandbox.service import Service as Gunicorn  # noqa: E402
 from sandbox.web import Server  # noqa: E402
 from sandbox.world import JWT_SECRET, World  # noqa: E402
 
-__all__ = ["ada", "log", "make_service", "one_ssl_context", "settings"]
+__all__ = ["ada", "log", "make_service", "nothing_leaks", "one_ssl_context", "settings"]
 
 
 @pytest.fixture(scope="session")
