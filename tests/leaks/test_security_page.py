@@ -1,0 +1,94 @@
+"""docs/security.md says of permissions, secrets and logs what the code does."""
+
+import ast
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from portal_service import Settings
+from portal_service.errors import ERRORS
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text()
+READS = {"retrieve", "list"}
+
+
+def section(title: str) -> str:
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of a section's table, without its head."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def calls_of_stripe() -> set[str]:
+    """Every `….v1.<resource>.<method>(…)` of the package; one module alone calls Stripe."""
+    found = set()
+    for path in (ROOT / "portal_service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                call = re.fullmatch(r"\w+\.v1\.([\w.]+)", ast.unparse(node.func))
+                assert call is None or path.name == "stripe_api.py"
+                found |= {call[1]} if call else set()
+    return found
+
+
+def test_a_restricted_key_may_do_what_the_service_asks_for_and_nothing_else() -> None:
+    listed = {}
+    for _, permission, calls, _ in rows("A restricted Stripe key"):
+        for call in re.findall(r"`([\w.]+)`", calls):
+            listed[call] = permission
+    assert set(listed) == calls_of_stripe()
+    for _, permission, calls, _ in rows("A restricted Stripe key"):
+        methods = {call.rpartition(".")[2] for call in re.findall(r"`([\w.]+)`", calls)}
+        assert permission == ("read" if methods <= READS else "write")
+
+
+@pytest.mark.parametrize("field", [f for f in fields(Settings) if not f.repr], ids=lambda f: f.name)
+def test_every_secret_can_be_rotated(field: object) -> None:
+    variables = " ".join(row[1] for row in rows("Rotating secrets without downtime"))
+    for name in field.metadata["names"]:  # type: ignore[attr-defined]
+        assert f"`{name}`" in variables
+
+
+def test_every_variable_that_is_named_exists() -> None:
+    gunicorns = {"WEB_CONCURRENCY"}
+    known = {name for f in fields(Settings) for name in f.metadata["names"]} | gunicorns
+    named = set(re.findall(r"`([A-Z][A-Z_]{4,})(?:=[^`]*)?`", PAGE))
+    assert named - known == {"STRIPE_LOG", "DEBUG"}
+
+
+def test_every_number_is_the_codes() -> None:
+    from portal_service import clerk, health, webhook
+
+    assert health.CACHE_SECONDS == 5 and "cached for 5 s" in PAGE
+    assert clerk._COOLDOWN_SECONDS == 30 and "once in 30 s" in PAGE
+    assert clerk._LIFESPAN_SECONDS == 300 and "after 300 s at the latest" in PAGE
+    assert clerk.LEEWAY_SECONDS == 5 and "5 s of leeway" in PAGE
+    assert webhook.TOLERANCE_SECONDS == 300 and "at most 300 s old or ahead" in PAGE
+    assert next(f for f in fields(Settings) if f.name == "trusted_proxy_hops").default == 0
+    assert next(f for f in fields(Settings) if f.name == "metrics_token").default is not MISSING
+
+
+def test_every_code_path_and_file_that_is_named_exists() -> None:
+    for code in ("internal_error",):
+        assert code in ERRORS
+    for link in re.findall(r"\]\(([^)]+)\)", PAGE):
+        assert (ROOT / "docs" / link).is_file(), link
+    for path in re.findall(r"`((?:tests|docs|portal_service)/[\w./]*)`", PAGE):
+        assert (ROOT / path).exists(), path
+    makefile = (ROOT / "Makefile").read_text()
+    for target in " ".join(re.findall(r"`make ([a-z ]+)`", PAGE)).split():
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_nothing_decides_by_the_address_of_a_caller_or_by_host() -> None:
+    for path in (ROOT / "portal_service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "request":
+                assert node.attr not in {"remote_addr", "access_route", "host", "host_url", "url",
+                                         "base_url", "root_url", "scheme", "is_secure"}  # fmt: skip
