@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def openapi() -> dict[str, Any]:
     return document(services().settings.url_prefix)
 
 
+@cache
 def document(url_prefix: str) -> dict[str, Any]:
     """The contract as OpenAPI 3.1, its paths under the prefix that is in use."""
     contract: dict[str, Any] = json.loads(_DOCUMENT.read_text())
