@@ -15,6 +15,7 @@ from portal_service.stripe_errors import (
     CustomerMissing,
     KeyForbidden,
     KeyInUse,
+    KeyReused,
     StripeRefused,
     StripeUnavailable,
 )
@@ -57,10 +58,11 @@ def _wanted(services: Services, clerk_owner_id: str, fields: dict[str, Any], ori
     settings = services.settings
     app_url = settings.app_url_for(origin)
     return_url = inputs.return_url(fields, settings, app_url)
+    quantity = inputs.quantity(fields) or 1
     price = services.catalogue.wanted_price(fields)
-    line: Params = {"price": price, "quantity": inputs.quantity(fields) or 1}
-    if services.catalogue.is_metered(price):  # Stripe refuses a quantity
-        del line["quantity"]
+    line: Params = {"price": price}
+    if not services.catalogue.is_metered(price):  # Stripe refuses a quantity for those
+        line["quantity"] = quantity
     ours: Params = {
         "mode": "subscription",
         "line_items": [line],
@@ -186,7 +188,7 @@ def _one_open_session(services: Services, account: Account, customer: str, wante
         params = _without_trial(wanted) if trial_given else wanted
         try:
             url = _open_session(services, sessions, {**params, "customer": customer}, replays)
-        except KeyInUse:
+        except (KeyInUse, KeyReused):
             continue
         except StripeUnavailable as error:
             if not error.replayed:

@@ -36,7 +36,7 @@ class StripeUnavailable(ServiceError):
 
 
 class KeyInUse(StripeUnavailable):
-    """Raised when another request has the idempotency key: with other parameters, or right now."""
+    """Raised when another request has the idempotency key, or a lock, at this moment."""
 
 
 class KeyForbidden(ServiceError):
@@ -47,6 +47,10 @@ class StripeRefused(ServiceError):
     """Raised when Stripe said no for good."""
 
     code = "stripe_refused"
+
+
+class KeyReused(StripeRefused):
+    """Raised when another request had the idempotency key, with other parameters."""
 
 
 class CustomerMissing(StripeRefused):
@@ -73,9 +77,11 @@ def translated(error: stripe.StripeError) -> ServiceError:
     param = getattr(details, "param", None)
     translated = _kind(error, code, param)
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
+    if getattr(details, "type", None) == "idempotency_error":
+        level = logging.INFO  # two clicks at once: normal
     VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
     log(
-        logging.INFO if isinstance(translated, KeyInUse) else level,  # two clicks at once: normal
+        level,
         "stripe call failed",
         answer=translated.code,
         status=error.http_status,
@@ -93,7 +99,9 @@ def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> Ser
     status = error.http_status
     if status in (401, 403):
         return KeyForbidden()
-    if isinstance(error, stripe.IdempotencyError) or status == 409:
+    if isinstance(error, stripe.IdempotencyError):
+        return KeyReused()
+    if status == 409:
         return KeyInUse()
     if status is None or status >= 500 or status == 429 or code == "rate_limit":
         return StripeUnavailable((error.headers or {}).get("Idempotent-Replayed") == "true")

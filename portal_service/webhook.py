@@ -21,7 +21,6 @@ from portal_service.errors import ServiceError
 from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS, Event
 from portal_service.observability import WEBHOOKS, log, note
 from portal_service.services import services
-from portal_service.stripe_errors import StripeRefused
 from portal_service.subscription import clerk_owner_of, is_ours, row_of, subscription_of
 
 TOLERANCE_SECONDS = 300
@@ -41,8 +40,10 @@ def receive_webhook() -> dict[str, Any]:
     note(event=event.get("id"), type=event["type"])
     try:
         outcome = services().mirror.apply(event)
-    except StripeRefused as refused:
-        raise ServiceError("internal_error") from refused  # for the frontend 4xx, for Stripe ours
+    except ServiceError as error:
+        if error.status == 503:
+            raise
+        raise ServiceError("internal_error") from error  # what is 4xx for a frontend is ours here
     note(outcome=outcome)
     WEBHOOKS.labels(_label(event["type"]), outcome).inc()
     return {"received": True, "outcome": outcome}
