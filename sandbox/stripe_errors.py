@@ -52,11 +52,21 @@ def exclusive(*params: str) -> ParameterError:
     )
 
 
-def not_found(kind: str, id: str, param: str, status: int = 400) -> StripeError:
-    """404 when the id stood in the path, 400 when it was a parameter."""
-    return StripeError(
-        f"No such {kind}: '{id}'", status=status, code="resource_missing", param=param
-    )
+def not_found(
+    kind: str, id: str, param: str, status: int = 400, *, theirs: str | None = None
+) -> StripeError:
+    """404 when the id stood in the path, 400 when it was a parameter.
+
+    theirs: the mode that does have it, live or test.
+    """
+    message = f"No such {kind}: '{id}'"
+    if theirs:
+        ours = "test" if theirs == "live" else "live"
+        message += (
+            f"; a similar object exists in {theirs} mode, but a {ours} mode key was used to make "
+            "this request."
+        )
+    return StripeError(message, status=status, code="resource_missing", param=param)
 
 
 def unknown_here(what: str) -> StripeError:

@@ -1,25 +1,10 @@
 """Checkout sessions of the stand-in, over its API and on its page."""
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 import stripe
-from stripe_account import Account
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Account]:
-    with Account() as account:
-        yield account
-
-
-@pytest.fixture
-def account(started: Account) -> Account:
-    started.clear()
-    return started
-
 
 MINE = {"metadata": {"clerk_user_id": "user_ada"}}
 
