@@ -123,6 +123,18 @@ def test_sessions_are_listed_by_customer_and_status(account):
     assert ids(limit=1, starting_after=paid.id) == [open_session.id]
 
 
+def test_sessions_of_one_second_are_listed_newest_first(account):
+    account.set_time(1_800_000_000)
+    customer = account.customer()
+    made = [account.session(customer).id for _ in range(12)]
+
+    first = account.client.v1.checkout.sessions.list({"customer": customer})
+
+    assert [each.id for each in first.data] == made[:1:-1]
+    assert {each.created for each in first.data} == {1_800_000_000}
+    assert [each.id for each in first.auto_paging_iter()] == made[::-1]
+
+
 @pytest.mark.parametrize(
     ("change", "code", "param"),
     [
