@@ -56,13 +56,11 @@ def _subscriptions(of: Services, account: Account, customer: str) -> list[Stripe
         found = patiently(lambda: of.stripe.customer(customer))
     except (NotAtStripe, CustomerMissing) as error:
         raise _Refused(
-            f"Stripe has no customer {customer} in {mode} mode under STRIPE_SECRET_KEY: is the id "
-            "right, and of this mode and account?"
+            f"Stripe has no customer {customer} in {mode} mode under STRIPE_SECRET_KEY: is it of the "
+            "other mode, or of another account?"
         ) from error
     if found.get("deleted"):
         raise _Refused(f"{customer} was deleted at Stripe: it can't pay for anybody.")
-    if found["livemode"] is not of.settings.livemode:
-        raise _Refused(f"{customer} is of the other mode, and STRIPE_SECRET_KEY is of {mode} mode.")
     _refuse_somebody_elses(of, account, customer)
     return patiently(lambda: of.stripe.subscriptions_of(customer))[0]
 
