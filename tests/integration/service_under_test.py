@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -28,6 +29,21 @@ from sandbox.world import WEBHOOK_SECRET, World, clerk_id
 Json = dict[str, Any]
 
 APP_URL = "http://localhost:8000"
+
+_NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def days_ahead(days: float) -> datetime:
+    """A moment so many days after the tests began; the same each time it is asked for."""
+    return _NOW + timedelta(days=days)
+
+
+def iso(moment: datetime) -> str:
+    """As the service shows it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+PERIOD_END = iso(days_ahead(28))  # of the rows of put_row
 
 
 class ContractClient(FlaskClient):
@@ -164,7 +180,9 @@ def execute(world: World, query: str, *values: Any) -> list[Json]:
 
 
 def put_row(world: World, **changes: Any) -> Json:
-    """A row as the service would have written it: ada's, active, on the plan pro."""
+    """A row as the service would have written it two days ago: ada's, active, on the plan pro,
+    in the middle of its period.
+    """
     row: Json = {
         "stripe_subscription_id": "sub_row",
         "stripe_customer_id": "cus_row",
@@ -175,10 +193,10 @@ def put_row(world: World, **changes: Any) -> Json:
         "product_id": "prod_pro",
         "quantity": 1,
         "collection_method": "charge_automatically",
-        "current_period_end": "2026-12-25T10:00:00Z",
+        "current_period_end": PERIOD_END,
         "cancel_at_period_end": False,
         "livemode": False,
-        "as_of": "2026-11-25T10:00:00Z",
+        "as_of": iso(days_ahead(-2)),
     } | changes
     names, places = ", ".join(row), ", ".join(["%s"] * len(row))
     query = (

@@ -1,16 +1,20 @@
 """GET /subscription: what to show the caller."""
 
 from dataclasses import replace
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
 from service_under_test import (
+    PERIOD_END,
     Json,
     Log,
     MakeService,
     Service,
     calls,
+    days_ahead,
     execute,
+    iso,
     last_event,
     link,
     put_row,
@@ -49,13 +53,14 @@ def test_a_user_without_a_subscription_known_or_not_is_on_the_free_plan(
 def test_a_subscription_is_shown_whole_and_stripe_is_not_asked(
     world: World, service: Service
 ) -> None:
+    end, cancel, trial = days_ahead(28), days_ahead(27), days_ahead(-30)
     put_row(
         world,
         quantity=3,
-        current_period_end="2026-12-25T11:00:00+01:00",
-        cancel_at="2026-12-24T10:00:00.7Z",
+        current_period_end=end.astimezone(timezone(timedelta(hours=1))),
+        cancel_at=cancel.replace(microsecond=700_000),
         cancel_at_period_end=True,
-        trial_end="2026-11-01T00:00:00Z",
+        trial_end=trial,
     )
 
     assert service.shown() == FREE | {
@@ -64,10 +69,10 @@ def test_a_subscription_is_shown_whole_and_stripe_is_not_asked(
         "status": "active",
         "price_id": "price_pro",
         "quantity": 3,
-        "current_period_end": "2026-12-25T10:00:00Z",
-        "cancel_at": "2026-12-24T10:00:00Z",
+        "current_period_end": iso(end),
+        "cancel_at": iso(cancel),
         "cancel_at_period_end": True,
-        "trial_end": "2026-11-01T00:00:00Z",
+        "trial_end": iso(trial),
         "can_manage_billing": True,
     }
     assert calls(world.stripe) == []
@@ -125,9 +130,9 @@ def test_entitled_statuses_are_a_setting(world: World, make_service: MakeService
 @pytest.mark.parametrize(
     "changes",
     [
-        {"cancel_at": "2026-12-25T10:00:00Z"},
+        {"cancel_at": PERIOD_END},
         {"cancel_at_period_end": True},
-        {"pause_collection": "void", "pause_resumes_at": "2026-12-25T10:00:00Z"},
+        {"pause_collection": "void", "pause_resumes_at": PERIOD_END},
         {"current_period_end": "2020-01-01T00:00:00Z"},
         {"cancel_at_period_end": None},
     ],
@@ -280,10 +285,11 @@ def test_the_latest_period_end_of_several_items_is_shown(world: World, service: 
     with world.stripe.lock:
         lines = [("price_pro", 1), ("price_other", 1)]
         subscription = world.stripe.subscribe(customer, lines, metadata={})
-        subscription["items"]["data"][1]["current_period_end"] = 1_798_192_800
+        latest = days_ahead(40)  # after the other item's, a month from now
+        subscription["items"]["data"][1]["current_period_end"] = int(latest.timestamp())
     service.outcome(last_event(world.stripe, "customer.subscription.created"))
 
-    assert service.shown()["current_period_end"] == "2026-12-25T10:00:00Z"
+    assert service.shown()["current_period_end"] == iso(latest)
 
 
 # Which row
@@ -300,9 +306,9 @@ def test_the_latest_period_end_of_several_items_is_shown(world: World, service: 
         # the plan that is named last
         ({"price_id": "price_team", "product_id": "prod_team"}, {}),
         # the later end, also where the worse one has none
-        ({"current_period_end": "2027-01-01T00:00:00Z"}, {}),
+        ({"current_period_end": iso(days_ahead(35))}, {}),
         ({}, {"current_period_end": None}),
-        ({"price_id": "price_team"}, {"current_period_end": "2027-01-01T00:00:00Z"}),
+        ({"price_id": "price_team"}, {"current_period_end": iso(days_ahead(35))}),
         # a known price before an unknown one
         ({}, {"price_id": "price_x", "product_id": "prod_x"}),
         # the greater id
