@@ -91,6 +91,12 @@ class Database:
             gone=gone,
         )
 
+    def gone_customers(self) -> list[str]:
+        """Those that Stripe no longer has, of the mode of our key. For commands."""
+        query = self._client.table("gone_customers").select("stripe_customer_id")
+        rows = self._execute(query.eq("livemode", self._settings.livemode))
+        return [row["stripe_customer_id"] for row in rows]
+
     def upsert(
         self, row: Row, clerk_owner_id: str | None, expected_revision: int | None
     ) -> Row | None:

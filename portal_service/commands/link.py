@@ -56,8 +56,8 @@ def _subscriptions(of: Services, account: Account, customer: str) -> list[Stripe
         found = patiently(lambda: of.stripe.customer(customer))
     except (NotAtStripe, CustomerMissing) as error:
         raise _Refused(
-            f"Stripe has no customer {customer} in {mode} mode under STRIPE_SECRET_KEY: is it of the "
-            "other mode, or of another account?"
+            f"Stripe has no customer {customer} in {mode} mode under STRIPE_SECRET_KEY: "
+            "is it of the other mode, or of another account?"
         ) from error
     if found.get("deleted"):
         raise _Refused(f"{customer} was deleted at Stripe: it can't pay for anybody.")

@@ -6,6 +6,7 @@ Compares in bulk, and repairs one by one through the mirror's refresh: safe besi
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 import click
 from flask.cli import with_appcontext
 
+from portal_service.commands.account import AnotherAccount, refuse_another_account, row_pages
 from portal_service.commands.patience import PAUSE_SECONDS, patiently
 from portal_service.commands.sync_report import Difference, Report
 from portal_service.errors import ServiceError
@@ -33,15 +35,10 @@ from portal_service.subscription import (
     row_of,
 )
 
-_SAMPLE = 10
 _BATCH = 100
 _LINE_EVERY = 1000
 
 Progress = Literal["bar", "lines", "none"]
-
-
-class AnotherAccount(Exception):
-    """Raised when Stripe knows none of our live rows under our key."""
 
 
 @click.command()
@@ -72,7 +69,7 @@ def sync(
     progress: Progress = "none" if as_json else "bar" if sys.stderr.isatty() else "lines"
     report = Report()
     try:
-        _refuse_another_account(services())
+        refuse_another_account(services())
         wanted = _wanted(services(), customer, since, starting_after)
         listed = _deal_with(services(), report, wanted, dry_run, progress)
         report.last = None  # from here on only a run from the start is a whole one
@@ -80,6 +77,8 @@ def sync(
             click.echo("Rows that Stripe no longer lists take a run from the start.", err=True)
         elif not since:
             _deal_with_unlisted(services(), report, listed, customer, dry_run)
+            if not dry_run:
+                _ask_about_gone_customers(services(), customer)
     except AnotherAccount as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from error
@@ -96,44 +95,26 @@ def sync(
         raise SystemExit(1)
 
 
-def _refuse_another_account(of: Services) -> None:
-    """Live subscriptions are never deleted at Stripe: if it knows none, the key is another's."""
-    if not of.settings.livemode:
-        return
-    rows = (row for page in _row_pages(of, None) for row in page if row["livemode"])
-    live = [row["stripe_subscription_id"] for row in islice(rows, _SAMPLE)]
-    if live and not any(_is_at_stripe(of, subscription) for subscription in live):
-        raise AnotherAccount(
-            "Stripe knows none of our live subscriptions under this key: STRIPE_SECRET_KEY is "
-            "that of another account. No row was touched."
-        )
-
-
-def _is_at_stripe(of: Services, subscription_id: str) -> bool:
-    try:
-        patiently(lambda: of.stripe.subscription(subscription_id))
-    except NotAtStripe:
-        return False
-    return True
-
-
 def _wanted(
     of: Services, customer: str | None, since: datetime | None, after: str | None
 ) -> Iterable[StripeObject]:
     if customer:
-        return _of_customer(of, customer)
+        try:
+            return of.stripe.subscriptions_of(customer, patiently)[0]
+        except CustomerMissing:
+            return []  # what we hold of it is compared with nothing, below
     if since:
         return _changed(of, since.replace(tzinfo=UTC))
     return of.stripe.all_subscriptions(after, patiently)
 
 
-def _of_customer(of: Services, customer: str) -> list[StripeObject]:
-    """Asked about one customer, Stripe also says whether it still has it."""
-    try:
-        found, _ = of.stripe.subscriptions_of(customer, patiently)
-    except CustomerMissing:
-        return []  # what we hold of it is compared with nothing, below
-    return found
+def _ask_about_gone_customers(of: Services, customer: str | None) -> None:
+    """One that Stripe answers about, its own key's again, is there."""
+    for gone in of.database.gone_customers():
+        if customer in (None, gone):
+            with suppress(CustomerMissing):
+                patiently(lambda: of.stripe.subscriptions_of(gone))  # noqa: B023
+                of.database.mark_customer(gone, gone=False)
 
 
 def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:
@@ -145,13 +126,6 @@ def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:
             yield patiently(lambda: of.stripe.subscription(subscription_id)[0])  # noqa: B023
         except NotAtStripe:
             continue
-
-
-def _row_pages(of: Services, customer: str | None) -> Iterator[list[Row]]:
-    after = ""
-    while page := of.database.rows(after, customer):
-        yield page
-        after = page[-1]["stripe_subscription_id"]
 
 
 def _deal_with(
@@ -233,7 +207,7 @@ def _deal_with_unlisted(
     of: Services, report: Report, listed: set[str], customer: str | None, dry_run: bool
 ) -> None:
     """Rows that Stripe did not list: deleted test data, or written since."""
-    for page in _row_pages(of, customer):
+    for page in row_pages(of, customer):
         for row in page:
             known = row["stripe_subscription_id"] in listed or row["status"] in ENDED
             if known or row["livemode"] not in (None, of.settings.livemode):

@@ -31,7 +31,12 @@ class Terminal:
         self.service = create_app(self.settings).test_client()  # beside the commands, as it is
         self.slept: list[float] = []
         patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
-        for name in ("sync", "replay", "link"):  # the package has the commands by these names
+        for name in (
+            "account",
+            "sync",
+            "replay",
+            "link",
+        ):  # the package has the commands by these names
             module = importlib.import_module(f"portal_service.commands.{name}")
             patch.setattr(module, "patiently", partial(patiently, sleep=self.slept.append))
             patched = SimpleNamespace(sleep=self.slept.append, time=time.time)

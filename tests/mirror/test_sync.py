@@ -460,3 +460,23 @@ def test_progress_is_shown_on_a_terminal_alone(world: World, out: Outside, tmp_p
     assert process.returncode == 0, shown
     assert "2 subscriptions" in said
     assert b"Comparing with Stripe" in shown
+
+
+def gone_customers(terminal: Terminal) -> set[str]:
+    rows = terminal.select("select * from gone_customers")
+    return {row["stripe_customer_id"] for row in rows}
+
+
+def test_a_customer_that_is_there_again_is_not_gone_any_more(
+    world: World, terminal: Terminal
+) -> None:
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    customer = subscription["customer"]
+    gone = "insert into gone_customers (stripe_customer_id, livemode) values (%s, false)"
+    for name in (customer, "cus_deleted"):
+        terminal.execute(gone, name)
+
+    terminal.run("sync", "--dry-run")
+    assert gone_customers(terminal) == {customer, "cus_deleted"}
+    terminal.run("sync")
+    assert gone_customers(terminal) == {"cus_deleted"}
