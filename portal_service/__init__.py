@@ -12,7 +12,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal_service import billing, errors, health, observability, webhook
-from portal_service.commands import replay, sync
+from portal_service.commands import migrate, replay, sync
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
 
@@ -57,6 +57,7 @@ def _billing_blueprint(services: Services) -> Blueprint:
     parent.after_request(_tell_true_methods)
     parent.cli.add_command(sync)
     parent.cli.add_command(replay)
+    parent.cli.add_command(migrate)
     parent.record(lambda state: services.attach(state.app))
     return parent
 

@@ -265,12 +265,12 @@ class Postgres:
         return f"postgresql://{role}:{self._password}@127.0.0.1:{self._port}/{database}"
 
 
-def migrate(url: str) -> list[str]:
-    """Apply every file of supabase/migrations in order; return what it had to say."""
+def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
+    """Apply every migration of the folder in order; return what they had to say."""
     notices: list[str] = []
     with psycopg.connect(url, autocommit=True) as connection:
         connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
-        for path in sorted(MIGRATIONS.glob("*.sql")):
+        for path in sorted(folder.glob("*.sql")):
             connection.execute(path.read_bytes())
     return notices
 
