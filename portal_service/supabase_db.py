@@ -20,8 +20,9 @@ from portal_service.subscription import COLUMNS, Account, Row
 ROW_COLUMNS = (*COLUMNS, "user_id", "revision", "created_at", "updated_at")
 # Postgres: deadlock detected, could not serialize. Both mean: somebody else was writing.
 _CONFLICTS = ("40P01", "40001")
-# PostgREST and Postgres: a column, table or function that the migrations would have made.
-_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST202", "PGRST204", "PGRST205")
+# PostgREST and Postgres: a column, table or function that the migrations would have made, or a
+# schema of its own that is not exposed.
+_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
 _CONNECTIONS = 32
 PAGE = 500
 
@@ -144,7 +145,10 @@ class Database:
             event_hooks={"request": [self._limit_time]},
         )
         options = ClientOptions(
-            httpx_client=transport, postgrest_client_retry=False, auto_refresh_token=False
+            schema=self._settings.supabase_schema,
+            httpx_client=transport,
+            postgrest_client_retry=False,
+            auto_refresh_token=False,
         )
         return create_client(self._settings.supabase_url, self._settings.supabase_key, options)
 
