@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,13 @@ _EXCLUDED_PARAMS = {"customer_email", "customer_creation", "customer_account", "
                     "return_url", "payment_intent_data"}
 # fmt: on
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_PRICE = r"price:(\S+)|((?:price|plan)_\w+)"
+_PRODUCT = r"product:(\S+)|(prod_\w+)"
+# What Capacitor, Ionic, Tauri, Electron and browser extensions send as their Origin.
+_PACKAGED_APP = (
+    r"(?:(?:capacitor|ionic|tauri|app)://[a-z0-9.-]+"
+    r"|(?:chrome|moz|safari-web)-extension://[A-Za-z0-9-]+)"
+)
 
 
 class ConfigError(Exception):
@@ -36,7 +43,7 @@ class _Wrong(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan of the app, and what Stripe sells it as. Checkout sells the first price."""
+    """A plan of the app, and what Stripe sells it as. Checkout sells the first price by default."""
 
     name: str
     prices: tuple[str, ...]
@@ -150,7 +157,9 @@ def _pem(value: str) -> str:
 
 
 def _origin(value: str) -> str:
-    """An exact origin, or one with a `*` in the first of at least three labels."""
+    """An exact origin, a packaged app's too, or one with a `*` in the first of three labels."""
+    if re.fullmatch(_PACKAGED_APP, value):
+        return value
     wildcard = r"https?://[a-z0-9-]*\*[a-z0-9-]*(\.[a-z0-9-]+){2,}(:\d+)?"
     if "*" in value and not re.fullmatch(wildcard, value):
         raise _Wrong("a * may stand once, in the first label, as https://*-acme.vercel.app")
@@ -173,15 +182,28 @@ def _plan(value: str) -> Plan:
     name, _, listed = value.partition("=")
     name = _matching(r"[\w-]+")(name.strip())
     ids = [part.strip() for part in listed.split(",") if part.strip()]
-    prices = tuple(i for i in ids if re.fullmatch(r"(price|plan)_\w+", i))
-    products = tuple(i for i in ids if re.fullmatch(r"prod_\w+", i))
+    prices, products = _those(_PRICE, ids), _those(_PRODUCT, ids)
     if name == "free":
         raise _Wrong("no plan can be named free: that is what a user without a subscription is on")
     if len(prices) + len(products) < len(ids):
-        raise _Wrong(f"plan {name} lists something that is neither price_… nor prod_…")
+        raise _Wrong(
+            f"plan {name} lists something that is neither price_… nor prod_…; "
+            "mark an id of another form, as price:gold-monthly or product:gold"
+        )
     if not prices:
         raise _Wrong(f"plan {name} has no price_… to sell")
     return Plan(name, prices, products)
+
+
+def _those(kind: str, ids: Iterable[str]) -> tuple[str, ...]:
+    """The ids of one kind: with Stripe's own prefix, or marked, as those that a team chose."""
+    found = (re.fullmatch(kind, i) for i in ids)
+    return tuple(match[1] or match[2] for match in found if match)
+
+
+def _product(value: str) -> str:
+    (product,) = _those(_PRODUCT, [value])
+    return product
 
 
 def _checkout_params(value: str) -> dict[str, Any]:
@@ -209,6 +231,15 @@ def _check_checkout_param(name: str, value: Any) -> None:
     is_hash = "List[" not in kind and re.search(r"SessionCreateParams\w|Dict\[", kind)
     if is_hash and not isinstance(value, dict):
         raise _Wrong(f"{name} is a hash at Stripe, as {{…}}")
+
+
+def _check_ignored_products(values: Mapping[str, Any], problems: dict[str, str]) -> None:
+    sold = {product for plan in values.get("plans", ()) for product in plan.products}
+    both = sorted(sold & set(values.get("ignored_products", ())))
+    if both:
+        problems["STRIPE_IGNORED_PRODUCTS"] = (
+            f"STRIPE_IGNORED_PRODUCTS is wrong: {', '.join(both)} stands in STRIPE_PLANS too"
+        )
 
 
 def _variable(
@@ -249,6 +280,9 @@ class Settings:
     plans: tuple[Plan, ...] = _variable(
         "STRIPE_PLANS STRIPE_PRO_PRICE_ID NEXT_PUBLIC_STRIPE_PRO_PRICE_ID", _plans,
         "as pro=prod_X,price_a;team=price_c")
+    ignored_products: tuple[str, ...] = _variable(
+        "STRIPE_IGNORED_PRODUCTS", _parts(",", _product), "products with commas between, as prod_…",
+        default=())
     supabase_url: str = _variable(
         "SUPABASE_URL NEXT_PUBLIC_SUPABASE_URL", _url, "https://….supabase.co")
     supabase_key: str = _variable(
@@ -272,7 +306,7 @@ class Settings:
         "APP_URL NEXT_PUBLIC_APP_URL", _url, "the frontend's address, https://app.example.com")
     origins: tuple[str, ...] = _variable(
         "ALLOWED_ORIGINS", _parts(",", _origin),
-        "origins with commas between, as https://app.example.com", default=())
+        "more origins with commas between, as https://app.example.com", default=())
     portal_return_path: str = _variable(
         "PORTAL_RETURN_PATH", _path, _A_PATH, default="/dashboard")
     checkout_success_path: str = _variable("CHECKOUT_SUCCESS_PATH", _path, _A_PATH, default="")
@@ -314,13 +348,14 @@ class Settings:
         """Fill in what follows from other settings."""
         fallbacks = {
             "clerk_jwks_url": f"{self.clerk_issuer}/.well-known/jwks.json",
-            "origins": (origin_of(self.app_url),),
             "checkout_success_path": self.portal_return_path,
             "checkout_cancel_path": self.portal_return_path,
         }
         for name, value in fallbacks.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
+        origins = dict.fromkeys((origin_of(self.app_url), *self.origins))
+        object.__setattr__(self, "origins", tuple(origins))
 
     @property
     def livemode(self) -> bool:
@@ -342,6 +377,20 @@ class Settings:
 
     def allows_origin(self, origin: str) -> bool:
         return any(re.fullmatch(pattern, origin) for pattern in self.origin_patterns)
+
+    def app_url_for(self, origin: str) -> str:
+        """Where the users of a page come back to: its origin where that is an allowed one of the
+        web, else APP_URL. Stripe takes http and https only.
+        """
+        if origin == origin_of(self.app_url) or not origin.startswith(("http://", "https://")):
+            return self.app_url
+        return origin if self.allows_origin(origin) else self.app_url
+
+    @property
+    def offers_trial(self) -> bool:
+        """Whether checkout begins with a trial."""
+        given = (self.checkout_params or {}).get("subscription_data") or {}
+        return bool(given.get("trial_period_days") or given.get("trial_end"))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
@@ -372,4 +421,5 @@ class Settings:
                 problems[name or ""] = f"{name} is wrong: {reason}"
             except (ValueError, TypeError, RecursionError):
                 problems[name or ""] = f"{name} is wrong: expected {expected}"
+        _check_ignored_products(values, problems)
         return (None, list(problems.values())) if problems else (cls(**values), [])

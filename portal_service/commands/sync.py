@@ -19,21 +19,18 @@ from portal_service.commands.patience import PAUSE_SECONDS, patiently
 from portal_service.errors import ServiceError
 from portal_service.mirror import SUBSCRIPTION_EVENTS
 from portal_service.services import Services, services
-from portal_service.stripe_api import CustomerMissing, NotAtStripe
+from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import (
-    COLUMNS,
     ENDED,
     Row,
     StripeObject,
     customer_of,
-    is_live,
+    differences,
     is_ours,
+    is_running_at_stripe,
     row_of,
 )
 
-_COMPARED = [column for column in COLUMNS if column not in ("stripe_subscription_id", "as_of")]
-_TIMES = {"current_period_end", "cancel_at", "canceled_at", "trial_end", "ended_at",
-          "pause_resumes_at"}  # fmt: skip
 _SAMPLE = 10
 _BATCH = 100
 _LINE_EVERY = 1000
@@ -58,7 +55,7 @@ class Report:
     unclaimed: list[str] = field(default_factory=list)
     repaired: int = 0
     failed: dict[str, str] = field(default_factory=dict)
-    live_of_customer: dict[str, list[str]] = field(default_factory=dict)
+    running_of_customer: dict[str, list[str]] = field(default_factory=dict)
     last: str | None = None  # the last subscription that was dealt with
 
 
@@ -205,8 +202,8 @@ def _compare(of: Services, report: Report, batch: list[StripeObject]) -> list[st
         said = row_of(subscription, of.settings.plans, None)
         if _note(report, row, said):
             to_do.append(subscription["id"])
-        if is_live(said):
-            report.live_of_customer.setdefault(said["stripe_customer_id"], []).append(
+        if is_running_at_stripe(subscription):
+            report.running_of_customer.setdefault(said["stripe_customer_id"], []).append(
                 subscription["id"]
             )
     return to_do
@@ -227,20 +224,12 @@ def _note(report: Report, row: Row | None, said: Row) -> bool:
         return True
     found = [
         Difference(name, column, here, there)
-        for column in _COMPARED
-        if (here := _comparable(column, row[column]))
-        != (there := _comparable(column, said[column]))
+        for column, (here, there) in differences(row, said).items()
     ]
     report.differences += found
     if row["user_id"] is None:
         report.unclaimed.append(name)
     return bool(found) or row["user_id"] is None
-
-
-def _comparable(column: str, value: Any) -> Any:
-    if value is None or column not in _TIMES:
-        return bool(value) if column == "cancel_at_period_end" else value
-    return datetime.fromisoformat(value).astimezone(UTC).isoformat()
 
 
 def _deal_with_unlisted(
@@ -277,10 +266,10 @@ def _repair(of: Services, report: Report, names: list[str]) -> None:
 
 
 def _print(report: Report, dry_run: bool, as_json: bool) -> None:
-    two_live = {c: names for c, names in report.live_of_customer.items() if len(names) > 1}
+    two_live = {c: names for c, names in report.running_of_customer.items() if len(names) > 1}
     if as_json:
         shown = asdict(report) | {"dry_run": dry_run, "customers_with_two_live": two_live}
-        click.echo(json.dumps({k: v for k, v in shown.items() if k != "live_of_customer"}))
+        click.echo(json.dumps({k: v for k, v in shown.items() if k != "running_of_customer"}))
         return
     if dry_run and report.differences:
         cells = [("row", "column", "here", "Stripe")]

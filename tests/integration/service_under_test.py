@@ -200,8 +200,8 @@ def link(world: World, customer: str, user: str = "ada", livemode: bool = False)
 
 def linked(world: World) -> dict[str, str]:
     """Who has which customer."""
-    found = execute(world, "select clerk_user_id, stripe_customer_id from billing_customers")
-    return {row["clerk_user_id"]: row["stripe_customer_id"] for row in found}
+    found = execute(world, "select clerk_owner_id, stripe_customer_id from billing_customers")
+    return {row["clerk_owner_id"]: row["stripe_customer_id"] for row in found}
 
 
 def wait_until_waiting(threads: list[threading.Thread], seconds: float = 10) -> None:
