@@ -18,12 +18,13 @@ def nothing_bought(newsletter_database):
     with psycopg.connect(newsletter_database) as connection:
         connection.execute("delete from billing.subscriptions")
         connection.execute("delete from billing.billing_customers")
+        connection.execute("delete from billing.gone_customers")
 
 
 def bought(api, subscription_id):
     arguments = {
         "subscription": SUBSCRIPTION | {"stripe_subscription_id": subscription_id},
-        "clerk_user_id": "user_1",
+        "clerk_owner_id": "user_1",
         "expected_revision": 0,
     }
     return api.client(schema="billing").rpc("upsert_subscription", arguments).execute().data
@@ -33,7 +34,7 @@ def test_supabase_py_is_told_of_the_schema(two_schemas):
     client = two_schemas.client(schema="billing")
 
     assert client.table("subscriptions").select("*").eq("status", "never").execute().data == []
-    account = client.rpc("billing_account", {"clerk_user_id": "user_1", "livemode": False})
+    account = client.rpc("billing_account", {"clerk_owner_id": "user_1", "livemode": False})
     assert account.execute().data["user_id"] == "1"
 
 
@@ -48,7 +49,7 @@ def test_a_purchase_is_kept_there_and_the_newsletter_is_untouched(two_schemas):
 
 
 def test_without_a_word_it_is_the_first_schema(two_schemas):
-    answer = two_schemas.rpc("billing_account", clerk_user_id="user_1", livemode=False)
+    answer = two_schemas.rpc("billing_account", clerk_owner_id="user_1", livemode=False)
 
     assert (answer.status_code, answer.json()["code"]) == (404, "PGRST202")
     assert "public.billing_account" in answer.json()["message"]
@@ -64,7 +65,7 @@ def test_the_answer_names_the_schema(two_schemas, headers):
 
 def test_reading_and_writing_have_headers_of_their_own(two_schemas):
     only_accept = {"Accept-Profile": "billing"}
-    arguments = {"clerk_user_id": "user_1", "livemode": False}
+    arguments = {"clerk_owner_id": "user_1", "livemode": False}
 
     called = two_schemas.call("POST", "rpc/billing_account", headers=only_accept, json=arguments)
     assert (called.status_code, called.json()["code"]) == (404, "PGRST202")
@@ -110,9 +111,9 @@ def test_signed_in_users_read_their_own_rows_there(two_schemas):
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        ("billing_account", {"clerk_user_id": "user_1", "livemode": False}),
+        ("billing_account", {"clerk_owner_id": "user_1", "livemode": False}),
         ("upsert_subscription", {"subscription": SUBSCRIPTION}),
-        ("billing_user_id", {"clerk_user_id": "user_1"}),
+        ("billing_user_id", {"clerk_id": "user_1"}),
     ],
 )
 def test_the_service_role_alone_calls(two_schemas, role, status, function, arguments):
@@ -123,9 +124,8 @@ def test_the_service_role_alone_calls(two_schemas, role, status, function, argum
     assert (answer.status_code, answer.json()["code"]) == (status, "42501")
 
 
-def test_nobody_else_reads_who_pays(two_schemas):
+@pytest.mark.parametrize("table", ["billing_customers", "gone_customers"])
+def test_nobody_else_reads_who_pays(two_schemas, table):
     for role, status in (("anon", 401), ("authenticated", 403)):
-        answer = two_schemas.call(
-            "GET", "billing_customers", two_schemas.token(role=role), headers=BILLING
-        )
+        answer = two_schemas.call("GET", table, two_schemas.token(role=role), headers=BILLING)
         assert (answer.status_code, answer.json()["code"]) == (status, "42501")
