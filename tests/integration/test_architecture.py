@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
         "subscription",
         "entitlement",
         "config",
+        "config_values",
         "errors",
         "deadline",
         "observability",
@@ -47,7 +48,7 @@ VENDORS = {
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
-    "stripe": {"stripe_api", "stripe_errors", "mirror", "config", "webhook"},
+    "stripe": {"stripe_api", "stripe_errors", "mirror", "config_values", "webhook"},
     "requests": {"stripe_api", "clerk"},
     "prometheus_client": {"observability", "health"},
 }  # fmt: skip
