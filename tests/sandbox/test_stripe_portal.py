@@ -1,6 +1,5 @@
 """The stand-in's billing portal, over its API and on its page."""
 
-
 import httpx
 import pytest
 import stripe
