@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"__init__"},
     {"billing", "webhook", "health", "commands"},
     {"caller", "portal", "checkout", "refresh"},
+    {"open_session"},
     {"services"},
     {"mirror", "plans"},
     {"supabase_db", "stripe_api", "clerk", "inputs"},
