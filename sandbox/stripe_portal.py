@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import stripe
 
 from sandbox import stripe_shapes as shapes
-from sandbox.stripe_checkout import check_url
+from sandbox.stripe_checkout_rules import check_url
 from sandbox.stripe_errors import StripeError, exclusive, missing, not_found, unknown_here
 from sandbox.stripe_lifecycle import ENDED
 
@@ -23,6 +23,31 @@ FEATURES = {
     "subscription_pause": "subscription_pause",
     "subscription_update": "subscription_update",
     "subscription_update_confirm": "subscription_update",
+}
+
+PORTAL_FEATURES: Json = {
+    "customer_update": {"enabled": False, "allowed_updates": []},
+    "invoice_history": {"enabled": True},
+    "payment_method_update": {"enabled": True, "payment_method_configuration": None},
+    "subscription_cancel": {
+        "enabled": True,
+        "mode": "at_period_end",
+        "proration_behavior": "none",
+        "cancellation_reason": {"enabled": False, "options": [], "feedback_options": []},
+    },
+    "subscription_pause": {"enabled": True},
+    "subscription_update": {
+        "enabled": True,
+        "billing_cycle_anchor": None,
+        "default_allowed_updates": ["price", "quantity"],
+        "proration_behavior": "create_prorations",
+        "products": [
+            {"product": "prod_pro", "prices": ["price_pro", "price_pro_year"]},
+            {"product": "prod_team", "prices": ["price_team", "price_team_year"]},
+        ],
+        "schedule_at_period_end": {"conditions": []},
+        "trial_update_behavior": "end_trial",
+    },
 }
 
 NO_CONFIGURATION = (
@@ -52,6 +77,13 @@ def configuration(now: int, livemode: bool, features: Json, **more: Any) -> Json
         "updated": now,
         **more,
     }
+
+
+def configurations(now: int, livemode: bool) -> dict[str, Json]:
+    """The portal as somebody saved it in the dashboard. Empty the dict for an account where nobody
+    did."""
+    default = configuration(now, livemode, copy.deepcopy(PORTAL_FEATURES), is_default=True)
+    return {default["id"]: default}
 
 
 def create_configuration(state: "StripeState", params: Json) -> Json:

@@ -80,6 +80,8 @@ def create_app(database_url: str, jwt_secret: str, faults: switches.Faults) -> F
     def begin() -> None:
         if faults.database == "slow":
             time.sleep(switches.SLOW_SECONDS)
+        if faults.database_latency_ms:
+            time.sleep(faults.database_latency_ms / 1000)
         _check_headers()
 
     app.register_error_handler(psycopg.Error, _translated)
