@@ -70,12 +70,17 @@ class NotAtStripe(StripeRefused):
         self.date = date
 
 
-def translated(error: stripe.StripeError) -> ServiceError:
-    """Stripe's error as ours. The log gets what an operator needs to mend it."""
+def translated(error: stripe.StripeError, *, optional: bool = False) -> ServiceError:
+    """Stripe's error as ours. The log gets what an operator needs to mend it.
+
+    optional: that our key may not ask this is no fault, and whoever asked tells it.
+    """
     details = error.error
     code = getattr(details, "code", None) or error.code
     param = getattr(details, "param", None)
     translated = _kind(error, code, param)
+    if optional and isinstance(translated, KeyForbidden):
+        return translated
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
     if getattr(details, "type", None) == "idempotency_error":
         level = logging.INFO  # two clicks at once: normal
