@@ -76,13 +76,18 @@ class NotAtStripe(StripeRefused):
         self.date = date
 
 
-def translated(error: stripe.StripeError) -> StripeFailed:
-    """Stripe's error as ours. The log gets what an operator needs to mend it."""
+def translated(error: stripe.StripeError, *, optional: bool = False) -> StripeFailed:
+    """Stripe's error as ours. The log gets what an operator needs to mend it.
+
+    optional: that our key may not ask this is no fault, and whoever asked tells it.
+    """
     details = error.error
     code = getattr(details, "code", None) or error.code
     param = getattr(details, "param", None)
     translated = _kind(error, code, param)
     translated.replayed = (error.headers or {}).get("Idempotent-Replayed") == "true"
+    if optional and isinstance(translated, KeyForbidden):
+        return translated
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
     if isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
         level = logging.INFO  # two clicks at once: normal; and an old error was told before
