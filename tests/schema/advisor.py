@@ -57,10 +57,6 @@ RULES = {
                or has_table_privilege('authenticated', c.oid, 'select'))
           and not coalesce(array_to_string(c.reloptions, ',') ~ 'security_invoker=(on|true|1|yes)',
             false)""",
-    "it has no primary key": f"""
-        select c.oid::regclass::text from pg_class c
-        where c.relkind = 'r' and c.relnamespace::regnamespace::text in {EXPOSED}
-          and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)""",
 }
 
 
