@@ -280,7 +280,8 @@ def reset(url: str) -> None:
     with psycopg.connect(url) as connection:
         # Not TRUNCATE, which would wait for every open transaction that has read a table.
         connection.execute(
-            "delete from subscriptions; delete from billing_customers; delete from users"
+            "delete from subscriptions; delete from billing_customers;"
+            " delete from gone_customers; delete from users"
         )
 
 
