@@ -147,14 +147,15 @@ def keeps_the_teams(project: Project, before: Before) -> Iterator[str]:
     for name, rows in before.rows.items():
         left = list(after.get(name, []))
         for row in rows:
-            same = [other for other in left if _holds(other, row)]
+            same = [other for other in left if holds(other, row)]
             if not same:
                 yield f"a row of {name} is not what it was: {row}, now {left}"
                 break
             left.remove(same[0])
 
 
-def _holds(after: dict[str, Any], before: dict[str, Any]) -> bool:
+def holds(after: dict[str, Any], before: dict[str, Any]) -> bool:
+    """A row has at least what it had; a time may have got its zone."""
     return all(
         name in after
         and (after[name] == value or (value and str(after[name]).startswith(str(value))))
@@ -320,7 +321,7 @@ def answers_the_app(project: Project, before: Before, told: str) -> Iterator[str
     for app, was in zip(project.shape.app, before.answers, strict=True):
         now = answer(project, app.role, app.statement)
         same = isinstance(now, list) and len(now) == len(was)
-        if same and all(_holds(new, old) for new, old in zip(now, was, strict=True)):
+        if same and all(holds(new, old) for new, old in zip(now, was, strict=True)):
             continue
         if not app.told or not re.search(app.told, told, re.I):
             yield f"the app's statement answers {now}, not {was}: {app.statement}"

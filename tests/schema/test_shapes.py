@@ -20,15 +20,6 @@ from outcome import (
 from project import Project, Refused
 from shape import SHAPES, Shape
 
-from sandbox.postgres import Postgres
-
-
-@pytest.fixture
-def project(postgres: Postgres, shape: Shape) -> Iterator[Project]:
-    project = Project(postgres, f"shape_{shape.name}", shape)
-    yield project
-    project.drop()
-
 
 @pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
 def test_it_works_or_is_refused_by_name(project: Project, shape: Shape) -> None:
