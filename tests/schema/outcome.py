@@ -3,6 +3,7 @@
 Each check gives its findings as sentences; none means that all is well.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -71,8 +72,7 @@ class Before:
     """The project as it was."""
 
     def __init__(self, project: Project) -> None:
-        self.catalog = project.catalog()
-        self.contents = project.contents()
+        self.dump = project.dump()
         self.rows = project.rows()
         self.advice = advice(project.superuser)
         self.indexed = indexed(project)
@@ -103,10 +103,13 @@ def why(error: psycopg.Error) -> str:
 
 def left_alone(project: Project, before: Before) -> Iterator[str]:
     """A refusal leaves the database as it was."""
-    if project.catalog() != before.catalog:
-        yield "it refused, and left something behind in the catalog"
-    if project.contents() != before.contents:
-        yield "it refused, and changed rows"
+    if differs := difference(before.dump, project.dump()):
+        yield f"it refused, and changed this: {differs}"
+
+
+def difference(before: list[str], after: list[str]) -> str:
+    lines = difflib.unified_diff(before, after, lineterm="", n=0)
+    return "\n".join(line for line in lines if line[:2] not in ("--", "++", "@@"))[:2000]
 
 
 def refused_for_good_reason(shape: Shape, refused: Refused) -> Iterator[str]:
@@ -164,16 +167,14 @@ def holds(after: dict[str, Any], before: dict[str, Any]) -> bool:
 
 
 def changes_nothing_again(project: Project) -> Iterator[str]:
-    catalog, contents = project.catalog(), project.contents()
+    once = project.dump()
     try:
         project.upgrade()
     except Refused as refused:
         yield f"the second run is refused: {refused}"
         return
-    if project.catalog() != catalog:
-        yield "the second run changes the catalog"
-    if project.contents() != contents:
-        yield "the second run changes rows"
+    if differs := difference(once, project.dump()):
+        yield f"the second run changes this: {differs}"
 
 
 def stores_purchases(project: Project, told: str) -> Iterator[str]:

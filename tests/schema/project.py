@@ -116,14 +116,18 @@ class Project:
             with psycopg.connect(self.url) as connection:
                 connection.execute(statement)
 
-    def catalog(self) -> str:
-        """pg_dump -s."""
-        return self._dump("--schema-only")
-
-    def contents(self) -> str:
-        """Every row, but not how far sequences are, which no rollback takes back."""
-        text = self._dump("--data-only", "--inserts")
-        return "\n".join(line for line in text.splitlines() if "pg_catalog.setval" not in line)
+    def dump(self) -> list[str]:
+        """All of pg_dump, but how far sequences are, which no rollback takes back."""
+        parts = conninfo_to_dict(self.superuser)
+        what = ["--exclude-schema=auth", "--inserts", "--restrict-key=none"]
+        done = subprocess.run(
+            [str(self._pg_dump), self.superuser, *what],
+            env=os.environ | {"PGPASSWORD": str(parts["password"])},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [line for line in done.stdout.splitlines() if "pg_catalog.setval" not in line]
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Every row of every table and view of the team's."""
@@ -137,18 +141,6 @@ class Project:
                 ]
                 for name in names
             }
-
-    def _dump(self, *what: str) -> str:
-        command = [str(self._pg_dump), self.superuser, "--exclude-schema=auth", *what]
-        parts = conninfo_to_dict(self.superuser)
-        done = subprocess.run(
-            [*command, "--restrict-key=none"],
-            env=os.environ | {"PGPASSWORD": str(parts["password"])},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout
 
     def drop(self) -> None:
         url = make_conninfo(self.superuser, dbname="template1")
