@@ -144,6 +144,22 @@ def let_out(project: Project, refused: Refused) -> Iterator[str]:
 # Works --------------------------------------------------------------------------------------------
 
 
+def tells_again(project: Project) -> Iterator[str]:
+    """The SQL editor shows no notices, so the last statement does, and a function at any time."""
+    with project.trying() as trying:
+        try:
+            rows = trying.act("service_role", "select * from billing_notices()")
+        except psycopg.Error as error:
+            yield f"billing_notices() can't be asked: {why(error)}"
+            return
+    later = "\n".join(str(value) for row in rows for value in row.values())
+    for pattern in project.shape.tells:
+        if not re.search(pattern, project.shown, re.I):
+            yield f"no result shows {pattern!r}"
+        if not re.search(pattern, later, re.I):
+            yield f"billing_notices() does not tell {pattern!r}: {later}"
+
+
 def keeps_the_teams(project: Project, before: Before) -> Iterator[str]:
     """Each row has what it had; a time may have got its zone."""
     after = project.rows()
@@ -261,29 +277,29 @@ def recognizes_the_payer(project: Project, told: str) -> Iterator[str]:
 
 def _unknown(trying: Trying, clerk: str, customer: str, subscription: list[str]) -> str | None:
     accounts = trying.accounts(clerk)
-    rows = [row for account in accounts for row in account["subscriptions"]]
-    customers = {account["stripe_customer_id"] for account in accounts}
-    customers |= {row["stripe_customer_id"] for row in rows}
-    if customer not in customers:
+    if _known(accounts, customer) is None:
         return f"no customer in {accounts}"
+    rows = [row for account in accounts for row in account["subscriptions"]]
     running = {row["stripe_subscription_id"] for row in rows if row["status"] == "active"}
     return None if running >= set(subscription) else f"no running subscription in {accounts}"
 
 
-def _carries_on(
-    trying: Trying, clerk: str, customer: str, subscription: list[str]
-) -> Iterator[str]:
+def _known(accounts: list[dict[str, Any]], pattern: str) -> str | None:
+    customers = {account["stripe_customer_id"] for account in accounts}
+    customers |= {row["stripe_customer_id"] for it in accounts for row in it["subscriptions"]}
+    return next((it for it in customers if it and re.fullmatch(pattern, it)), None)
+
+
+def _carries_on(trying: Trying, clerk: str, pattern: str, subscription: list[str]) -> Iterator[str]:
     """Stripe's next word about the old payer, and another subscription, find their way."""
+    query = "select * from subscriptions where stripe_subscription_id = %s"
+    word = PURCHASE | {"stripe_customer_id": _known(trying.accounts(clerk), pattern)}
     try:
         for id in subscription:
-            was = trying.act(
-                "service_role", "select * from subscriptions where stripe_subscription_id = %s", id
-            )[0]
-            word = PURCHASE | {"stripe_subscription_id": id, "stripe_customer_id": customer}
-            now = trying.write(word, None, was["revision"])
+            was = trying.act("service_role", query, id)[0]
+            now = trying.write(word | {"stripe_subscription_id": id}, None, was["revision"])
             if not now or now.get("user_id") != was.get("user_id"):
                 yield f"Stripe's next word about {id} is not stored: {now}"
-        word = PURCHASE | {"stripe_customer_id": customer}
         if not trying.write(word, clerk, 0):
             yield "a second subscription of the old payer is not stored"
     except psycopg.Error as error:

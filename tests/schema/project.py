@@ -68,6 +68,7 @@ class Refused(Exception):
 class Project:
     def __init__(self, postgres: Postgres, name: str, shape: Shape) -> None:
         self.shape = shape
+        self.shown = ""
         self.url = postgres.create_database(name)
         self.superuser = make_conninfo(self.url, user="supabase_admin")
         self._pg_dump = postgres._bin / "pg_dump"
@@ -83,8 +84,12 @@ class Project:
                 connection.execute(shape.as_superuser)
 
     def upgrade(self) -> str:
-        """Run every file of the migration as a team does; all that it told, by whichever way."""
+        """Run every file of the migration as a team does; all that it told, by whichever way.
+
+        `shown` is what the SQL editor would show of that.
+        """
         told: list[str] = []
+        shown: list[str] = []
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.add_notice_handler(lambda notice: told.append(_text(notice)))
             for path in sorted(MIGRATIONS.glob("*.sql")):
@@ -94,10 +99,11 @@ class Project:
                     raise Refused(error) from None
                 while True:
                     if cursor.description:
-                        told += [_line(row) for row in cursor.fetchall()]
+                        shown += [_line(row) for row in cursor.fetchall()]
                     if not cursor.nextset():
                         break
-        return "\n".join(dict.fromkeys(told))
+        self.shown = "\n".join(shown)
+        return "\n".join(dict.fromkeys(told + shown))
 
     @contextmanager
     def trying(self) -> Iterator["Trying"]:

@@ -16,6 +16,7 @@ from outcome import (
     recognizes_the_payer,
     refused_for_good_reason,
     stores_purchases,
+    tells_again,
 )
 from project import Project, Refused
 from shape import SHAPES, Shape
@@ -41,6 +42,7 @@ def findings(project: Project, shape: Shape) -> Iterator[str]:
     if shape.ends == "refused":
         yield f"it has to be refused, and was told this: {told}"
         return
+    yield from tells_again(project)
     yield from keeps_the_teams(project, before)
     yield from stores_purchases(project, told)
     yield from recognizes_the_payer(project, told)
