@@ -14,7 +14,7 @@ from portal_service.deadline import OutOfTime
 from portal_service.observability import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
-from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeUnavailable
+from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeFailed, StripeUnavailable
 from portal_service.subscription import StripeObject
 
 KEPT_SECONDS = 300.0
@@ -92,9 +92,11 @@ class Catalogue:
     def _ask(self, ask: Callable[[], StripeObject], what: str) -> StripeObject | None:
         try:
             return ask()
-        except NotAtStripe:
-            return None
-        except KeyForbidden:
+        except StripeFailed as error:
+            if isinstance(error, NotAtStripe) or error.code == "portal_not_configured":
+                return None
+            if not isinstance(error, KeyForbidden):
+                raise
             if self._told.first(what):
                 log(
                     logging.WARNING,
