@@ -126,9 +126,10 @@ def change_plan(
 ) -> Step:
     item = subscription["items"]["data"][0]
     chosen = price or _another(item["price"], world.prices)
-    if chosen not in world.prices or not world.prices[chosen]["active"]:
+    after = world.prices.get(chosen)
+    if after is None or not after["active"] or not after["recurring"]:
         raise ValueError(f"there is no active price {chosen}")
-    before, after = item["price"], world.prices[chosen]
+    before = item["price"]
     catalogue.set_price(item, after, quantity or item.get("quantity"))
     if subscription["status"] != "trialing" and not _same_period(before, after):
         # A period of another length begins at once; a trial goes on.
