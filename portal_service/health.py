@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import logging
 import os
 import re
 import threading
@@ -16,10 +17,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from portal_service.errors import ServiceError
+from portal_service.observability import log
+from portal_service.plans import Catalogue, Problem
 from portal_service.services import Services, services
-from portal_service.stripe_api import StripeRefused
+from portal_service.stripe_errors import StripeRefused
 
 CACHE_SECONDS = 5.0
+CONFIGURATION_SECONDS = 300.0
 _DEFAULT_PREFIX = "/api/stripe"
 _DOCUMENT = Path(__file__).with_name("openapi.json")
 
@@ -77,11 +81,13 @@ class Readiness:
 
     def __init__(self, of: Services) -> None:
         self._services = of
+        self._configuration = ConfigurationLook(of.catalogue)
         self._lock = threading.Lock()
         self._known_at = -CACHE_SECONDS
         self._known: tuple[dict[str, Any], int] = ({}, 503)
 
     def answer(self) -> tuple[dict[str, Any], int]:
+        self._configuration.begin_if_due()
         with self._lock:
             if time.monotonic() - self._known_at >= CACHE_SECONDS:
                 self._known = self._look()
@@ -95,6 +101,8 @@ class Readiness:
             "stripe": self._state(self._services.stripe.ping),
             "clerk": self._state(self._ask_clerk),
         }
+        if self._configuration.problems:
+            checks["stripe"] = DEGRADED
         ready = checks["database"] == UP and not missing
         checks["schema"] = UP if ready else DEGRADED
         body: dict[str, Any] = {"status": "ready" if ready else "unavailable", "checks": checks}
@@ -119,3 +127,38 @@ class Readiness:
         keys = self._services.clerk.key_set
         if keys is not None and not keys.probe():
             raise ServiceError("clerk_unavailable")
+
+
+class ConfigurationLook:
+    """Whether what the settings name exists at Stripe. Looked up beside the probes, in a thread of
+    its own every few minutes: a probe only begins it, and reads what the last one found.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._lock = threading.Lock()
+        self._next_at = 0.0
+        self.problems: tuple[Problem, ...] = ()
+
+    def begin_if_due(self) -> None:
+        with self._lock:
+            if time.monotonic() < self._next_at:
+                return
+            self._next_at = time.monotonic() + CONFIGURATION_SECONDS
+        threading.Thread(target=self._look, name="configuration", daemon=True).start()
+
+    def _look(self) -> None:
+        try:
+            found = tuple(self._catalogue.problems())
+        except ServiceError:
+            return  # Stripe does not answer, which the probe tells by itself
+        for problem in found:
+            if problem not in self.problems:
+                log(
+                    logging.ERROR,
+                    f"{problem.variable} names something that Stripe can't use",
+                    id=problem.id,
+                    reason=problem.reason,
+                    cure=f"Correct {problem.variable}, for the mode of STRIPE_SECRET_KEY",
+                )
+        self.problems = found

@@ -64,7 +64,7 @@ def test_an_argument_of_the_wrong_type(api):
 
 
 def test_a_function_without_a_result_is_204(api):
-    arguments = {"clerk_user_id": "user_1", "livemode": False, "stripe_customer_id": "cus_1"}
+    arguments = {"clerk_owner_id": "user_1", "livemode": False, "stripe_customer_id": "cus_1"}
 
     answer = api.rpc("link_customer", **arguments)
 
@@ -157,7 +157,7 @@ def test_a_stable_function_may_not_write(api):
     assert (answer.status_code, answer.json()) == (405, error("25006", message))
 
 
-SIGNATURE = "public.link_customer(clerk_user_id, livemode, stripe_customer_id)"
+SIGNATURE = "public.link_customer(clerk_owner_id, livemode, stripe_customer_id)"
 
 
 @pytest.mark.parametrize(
@@ -176,17 +176,17 @@ SIGNATURE = "public.link_customer(clerk_user_id, livemode, stripe_customer_id)"
         ),
         pytest.param(
             "link_customer",
-            {"clerk_user_id": "user_1", "livemode": True},
-            "public.link_customer(clerk_user_id, livemode)",
-            "with parameters clerk_user_id, livemode",
+            {"clerk_owner_id": "user_1", "livemode": True},
+            "public.link_customer(clerk_owner_id, livemode)",
+            "with parameters clerk_owner_id, livemode",
             f"Perhaps you meant to call the function {SIGNATURE}",
             id="an argument is missing",
         ),
         pytest.param(
             "link_customer",
-            {"clerk_user_id": "user_1", "livemode": True, "stripe_customer": "cus_1"},
-            "public.link_customer(clerk_user_id, livemode, stripe_customer)",
-            "with parameters clerk_user_id, livemode, stripe_customer",
+            {"clerk_owner_id": "user_1", "livemode": True, "stripe_customer": "cus_1"},
+            "public.link_customer(clerk_owner_id, livemode, stripe_customer)",
+            "with parameters clerk_owner_id, livemode, stripe_customer",
             f"Perhaps you meant to call the function {SIGNATURE}",
             id="an argument is misspelt",
         ),

@@ -16,26 +16,26 @@ SNAPSHOT = {
 }
 
 
-def upsert(api, expected_revision=None, clerk_user_id=None, **changes):
+def upsert(api, expected_revision=None, clerk_owner_id=None, **changes):
     answer = api.rpc(
         "upsert_subscription",
         subscription=SNAPSHOT | changes,
-        clerk_user_id=clerk_user_id,
+        clerk_owner_id=clerk_owner_id,
         expected_revision=expected_revision,
     )
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def link(api, clerk_user_id, customer):
+def link(api, clerk_owner_id, customer):
     answer = api.rpc(
-        "link_customer", clerk_user_id=clerk_user_id, livemode=False, stripe_customer_id=customer
+        "link_customer", clerk_owner_id=clerk_owner_id, livemode=False, stripe_customer_id=customer
     )
     assert answer.status_code == 204, answer.text
 
 
-def account(api, clerk_user_id="user_1"):
-    answer = api.rpc("billing_account", clerk_user_id=clerk_user_id, livemode=False)
+def account(api, clerk_owner_id="user_1"):
+    answer = api.rpc("billing_account", clerk_owner_id=clerk_owner_id, livemode=False)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -112,7 +112,7 @@ def test_an_account(api, user_id):
     expected = {"user_id": user_id, "stripe_customer_id": "cus_1", "subscriptions": [row]}
     assert account(api) == expected
     assert row["user_id"] == user_id
-    arguments = {"clerk_user_id": "user_1", "livemode": False}
+    arguments = {"clerk_owner_id": "user_1", "livemode": False}
     assert api.client().rpc("billing_account", arguments).execute().data == expected
 
 
@@ -127,7 +127,7 @@ def test_a_customer_belongs_to_one_user(api):
     link(api, "user_1", "cus_1")
 
     answer = api.rpc(
-        "link_customer", clerk_user_id="user_2", livemode=False, stripe_customer_id="cus_1"
+        "link_customer", clerk_owner_id="user_2", livemode=False, stripe_customer_id="cus_1"
     )
 
     assert (answer.status_code, answer.json()["code"]) == (409, "23505")

@@ -140,11 +140,11 @@ def test_a_role_that_is_not_for_tokens_is_refused(api):
 @pytest.mark.parametrize(
     ("function", "arguments"),
     [
-        ("billing_account", {"clerk_user_id": "user_1", "livemode": False}),
-        ("billing_user_id", {"clerk_user_id": "user_1"}),
+        ("billing_account", {"clerk_owner_id": "user_1", "livemode": False}),
+        ("billing_user_id", {"clerk_id": "user_1"}),
         (
             "link_customer",
-            {"clerk_user_id": "user_1", "livemode": False, "stripe_customer_id": "cus_1"},
+            {"clerk_owner_id": "user_1", "livemode": False, "stripe_customer_id": "cus_1"},
         ),
         ("upsert_subscription", {"subscription": {"stripe_subscription_id": "sub_1"}}),
         (

@@ -16,6 +16,7 @@ import contract_document
 import psycopg
 from flask.testing import FlaskClient
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
 from portal_service import Settings, create_app
@@ -163,7 +164,17 @@ def last_event(stripe: StripeState, kind: str | None = None) -> Json:
 
 
 def calls(stripe: StripeState) -> list[str]:
-    """What Stripe was asked, as `GET /v1/subscriptions/…`."""
+    """What Stripe was asked, as `GET /v1/subscriptions/…`; without the look-up of prices, whose
+    answers are kept for minutes."""
+    return [call for call in _calls(stripe) if call not in price_questions(stripe)]
+
+
+def price_questions(stripe: StripeState) -> list[str]:
+    """What Stripe was asked about prices."""
+    return [call for call in _calls(stripe) if call.startswith("GET /v1/prices/")]
+
+
+def _calls(stripe: StripeState) -> list[str]:
     return [f"{call['method']} {call['path']}" for call in stripe.calls]
 
 
@@ -177,6 +188,16 @@ def execute(world: World, query: str, *values: Any) -> list[Json]:
     with psycopg.connect(world.database_url, row_factory=dict_row) as connection:
         cursor = connection.execute(query, values)
         return cursor.fetchall() if cursor.description else []
+
+
+def moment(**from_now: float) -> str:
+    """A time as the status shows it; days=-1 is yesterday."""
+    return (datetime.now(UTC) + timedelta(**from_now)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def epoch(**from_now: float) -> int:
+    """The same in Stripe's seconds."""
+    return int(time.time() + timedelta(**from_now).total_seconds())
 
 
 def put_row(world: World, **changes: Any) -> Json:
@@ -202,7 +223,8 @@ def put_row(world: World, **changes: Any) -> Json:
     query = (
         f"insert into subscriptions ({names}) values ({places}) returning to_jsonb(subscriptions)"
     )
-    return execute(world, query, *row.values())[0]["to_jsonb"]
+    values = [Jsonb(value) if isinstance(value, list) else value for value in row.values()]
+    return execute(world, query, *values)[0]["to_jsonb"]
 
 
 def link(world: World, customer: str, user: str = "ada", livemode: bool = False) -> None:
@@ -218,8 +240,8 @@ def link(world: World, customer: str, user: str = "ada", livemode: bool = False)
 
 def linked(world: World) -> dict[str, str]:
     """Who has which customer."""
-    found = execute(world, "select clerk_user_id, stripe_customer_id from billing_customers")
-    return {row["clerk_user_id"]: row["stripe_customer_id"] for row in found}
+    found = execute(world, "select clerk_owner_id, stripe_customer_id from billing_customers")
+    return {row["clerk_owner_id"]: row["stripe_customer_id"] for row in found}
 
 
 def wait_until_waiting(threads: list[threading.Thread], seconds: float = 10) -> None:

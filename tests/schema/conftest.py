@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from project import Project
 from schema_database import USERS, Database
+from shape import Shape
 
 from sandbox.postgres import HOSTED, Postgres
 
@@ -19,7 +21,10 @@ def make(url: str) -> Iterator[Callable[..., Database]]:
     """make(sql): a database in which the app has made its tables by `sql`, not yet migrated."""
     database = Database(url)
     # Several times as fast as a new database.
-    database.owner("drop schema public cascade; create schema public authorization postgres")
+    database.owner(
+        "drop schema if exists billing_private cascade;"
+        "drop schema public cascade; create schema public authorization postgres"
+    )
     database.owner(HOSTED)
 
     def make(tables: str = "") -> Database:
@@ -43,7 +48,10 @@ def installed(postgres: Postgres, request: pytest.FixtureRequest) -> Iterator[Da
 @pytest.fixture
 def db(installed: Database) -> Database:
     """A database with the tutorial's `users` and the migration, and nothing in it."""
-    installed.owner("delete from subscriptions; delete from billing_customers; delete from users")
+    installed.owner(
+        "delete from subscriptions; delete from billing_customers; delete from gone_customers;"
+        "delete from users"
+    )
     return installed
 
 
@@ -58,6 +66,7 @@ def subscription() -> dict[str, Any]:
         "price_id": "price_1",
         "product_id": "prod_1",
         "quantity": 1,
+        "items": [{"price_id": "price_1", "product_id": "prod_1", "quantity": 1}],
         "collection_method": "charge_automatically",
         "current_period_end": "2026-12-01T00:00:00Z",
         "cancel_at": None,
@@ -71,3 +80,11 @@ def subscription() -> dict[str, Any]:
         "livemode": False,
         "as_of": "2026-11-01T12:00:00Z",
     }
+
+
+@pytest.fixture
+def project(postgres: Postgres, shape: Shape) -> Iterator[Project]:
+    """A project with the tables of this shape, not yet upgraded."""
+    project = Project(postgres, f"shape_{shape.name}", shape)
+    yield project
+    project.drop()

@@ -97,10 +97,10 @@ def test_a_new_customer_whose_subscriptions_name_different_buyers_gets_one_owner
             ]
         )
         (kept,) = db.service(
-            "select clerk_user_id from billing_customers where stripe_customer_id = %s",
+            "select clerk_owner_id from billing_customers where stripe_customer_id = %s",
             f"cus_{turn}",
         )
-        assert {row["user_id"] for row in rows} == {users[kept["clerk_user_id"]]}
+        assert {row["user_id"] for row in rows} == {users[kept["clerk_owner_id"]]}
         db.service("delete from billing_customers")
 
 
@@ -123,7 +123,7 @@ def test_the_second_of_two_first_writes_waits_for_the_buyer_whom_the_first_one_k
             while not db.owner(blocked, second.info.backend_pid)[0]["it"]:
                 assert not waiting.done()
         assert waiting.result().fetchone()["user_id"] is None
-    assert [row["clerk_user_id"] for row in db.service("select * from billing_customers")] == [
+    assert [row["clerk_owner_id"] for row in db.service("select * from billing_customers")] == [
         "user_ann"
     ]
 

@@ -39,7 +39,7 @@ def test_a_new_project_has_the_columns_of_the_contract(make):
         }
     )
     assert columns(db, "billing_customers") == {
-        "clerk_user_id": ("text", True),
+        "clerk_owner_id": ("text", True),
         "livemode": ("boolean", True),
         "stripe_customer_id": ("text", True),
     }

@@ -20,7 +20,7 @@ def warnings(db):
 
 def customers(db):
     return {
-        (row["clerk_user_id"], row["livemode"], row["stripe_customer_id"])
+        (row["clerk_owner_id"], row["livemode"], row["stripe_customer_id"])
         for row in db.service("select * from billing_customers")
     }
 

@@ -48,11 +48,11 @@ SEEN = dict.fromkeys(WHO, set[str]()) | {
     "the owner by both": {"dan's 1", "dan's 2"},
     "the service role": ROWS,
 }
-TABLES = {"subscriptions": "stripe_subscription_id", "billing_customers": "clerk_user_id"}
+TABLES = {"subscriptions": "stripe_subscription_id", "billing_customers": "clerk_owner_id"}
 VERBS = {
     "select": "select {key} from {table}",
     "lock": "select {key} from {table} for update",
-    "insert": "insert into {table} (clerk_user_id, livemode, stripe_customer_id)"
+    "insert": "insert into {table} (clerk_owner_id, livemode, stripe_customer_id)"
     " values ('user_x', false, 'cus_x')",
     "update": "update {table} set stripe_customer_id = stripe_customer_id",
     "delete": "delete from {table}",
