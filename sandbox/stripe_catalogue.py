@@ -143,12 +143,12 @@ def set_price(item: Json, of: Json, quantity: int | None = None) -> None:
         item["quantity"] = quantity or 1
 
 
-def period_after(moment: int, recurring: Json) -> int:
-    """The end of the period that begins at this moment."""
+def period_after(moment: int, recurring: Json, anchor: int | None = None) -> int:
+    """The end of the period that begins at this moment, on the anchor's day of the month."""
     count = int(recurring["interval_count"])
     if recurring["interval"] in DAYS:
         return moment + DAYS[recurring["interval"]] * count * 86_400
-    return shapes.months_later(moment, MONTHS[recurring["interval"]] * count)
+    return shapes.months_later(moment, MONTHS[recurring["interval"]] * count, anchor)
 
 
 def every(recurring: Json) -> str:
