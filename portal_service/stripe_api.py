@@ -82,7 +82,9 @@ class Stripe:
 
         after: the id of the last one that was seen. around: how each page is asked for.
         """
-        params = {"status": "all"} | ({"starting_after": after} if after else {})
+        params: dict[str, Any] = {"status": "all", "expand": ["data.customer"]}
+        if after:
+            params["starting_after"] = after
         for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
             yield from (self._with_all_items(one.to_dict(), around) for one in page.data)
 
@@ -121,12 +123,15 @@ class Stripe:
 
     def price(self, price_id: str) -> StripeObject:
         """Raises NotAtStripe, KeyForbidden."""
-        return self._call(lambda c, o: c.v1.prices.retrieve(price_id, {}, o)).to_dict()
+        return self._call(
+            lambda c, o: c.v1.prices.retrieve(price_id, {}, o), optional=True
+        ).to_dict()
 
     def portal_configuration(self, configuration_id: str) -> StripeObject:
         """Raises NotAtStripe, KeyForbidden."""
         found = self._call(
-            lambda c, o: c.v1.billing_portal.configurations.retrieve(configuration_id, {}, o)
+            lambda c, o: c.v1.billing_portal.configurations.retrieve(configuration_id, {}, o),
+            optional=True,
         )
         return found.to_dict()
 
@@ -204,14 +209,21 @@ class Stripe:
                 return
             params["starting_after"] = page.data[-1].id
 
-    def _call(self, ask: Callable[[stripe.StripeClient, Any], T], key: str | None = None) -> T:
+    def _call(
+        self,
+        ask: Callable[[stripe.StripeClient, Any], T],
+        key: str | None = None,
+        *,
+        optional: bool = False,
+    ) -> T:
+        """optional: the service does without, so a key that may not ask is no fault."""
         options: dict[str, Any] = {"max_network_retries": self._retries()}
         if key:
             options["idempotency_key"] = key
         try:
             return ask(self._client, options)
         except stripe.StripeError as error:
-            raise translated(error) from error
+            raise translated(error, optional=optional) from error
         except (AttributeError, TypeError) as error:
             # The SDK trips over an error body that is not Stripe's: a proxy's on the way.
             log(logging.ERROR, "stripe call failed", reason="garbage", exc_info=error)

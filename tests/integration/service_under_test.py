@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -15,6 +16,7 @@ import contract_document
 import psycopg
 from flask.testing import FlaskClient
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
 from portal_service import Settings, create_app
@@ -28,6 +30,21 @@ from sandbox.world import WEBHOOK_SECRET, World, clerk_id
 Json = dict[str, Any]
 
 APP_URL = "http://localhost:8000"
+
+_NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def days_ahead(days: float) -> datetime:
+    """A moment so many days after the tests began; the same each time it is asked for."""
+    return _NOW + timedelta(days=days)
+
+
+def iso(moment: datetime) -> str:
+    """As the service shows it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+PERIOD_END = iso(days_ahead(28))  # of the rows of put_row
 
 
 class ContractClient(FlaskClient):
@@ -147,7 +164,17 @@ def last_event(stripe: StripeState, kind: str | None = None) -> Json:
 
 
 def calls(stripe: StripeState) -> list[str]:
-    """What Stripe was asked, as `GET /v1/subscriptions/…`."""
+    """What Stripe was asked, as `GET /v1/subscriptions/…`; without the look-up of prices, whose
+    answers are kept for minutes."""
+    return [call for call in _calls(stripe) if call not in price_questions(stripe)]
+
+
+def price_questions(stripe: StripeState) -> list[str]:
+    """What Stripe was asked about prices."""
+    return [call for call in _calls(stripe) if call.startswith("GET /v1/prices/")]
+
+
+def _calls(stripe: StripeState) -> list[str]:
     return [f"{call['method']} {call['path']}" for call in stripe.calls]
 
 
@@ -163,8 +190,20 @@ def execute(world: World, query: str, *values: Any) -> list[Json]:
         return cursor.fetchall() if cursor.description else []
 
 
+def moment(**from_now: float) -> str:
+    """A time as the status shows it; days=-1 is yesterday."""
+    return (datetime.now(UTC) + timedelta(**from_now)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def epoch(**from_now: float) -> int:
+    """The same in Stripe's seconds."""
+    return int(time.time() + timedelta(**from_now).total_seconds())
+
+
 def put_row(world: World, **changes: Any) -> Json:
-    """A row as the service would have written it: ada's, active, on the plan pro."""
+    """A row as the service would have written it two days ago: ada's, active, on the plan pro,
+    in the middle of its period.
+    """
     row: Json = {
         "stripe_subscription_id": "sub_row",
         "stripe_customer_id": "cus_row",
@@ -175,16 +214,17 @@ def put_row(world: World, **changes: Any) -> Json:
         "product_id": "prod_pro",
         "quantity": 1,
         "collection_method": "charge_automatically",
-        "current_period_end": "2026-12-25T10:00:00Z",
+        "current_period_end": PERIOD_END,
         "cancel_at_period_end": False,
         "livemode": False,
-        "as_of": "2026-11-25T10:00:00Z",
+        "as_of": iso(days_ahead(-2)),
     } | changes
     names, places = ", ".join(row), ", ".join(["%s"] * len(row))
     query = (
         f"insert into subscriptions ({names}) values ({places}) returning to_jsonb(subscriptions)"
     )
-    return execute(world, query, *row.values())[0]["to_jsonb"]
+    values = [Jsonb(value) if isinstance(value, list) else value for value in row.values()]
+    return execute(world, query, *values)[0]["to_jsonb"]
 
 
 def link(world: World, customer: str, user: str = "ada", livemode: bool = False) -> None:

@@ -22,6 +22,19 @@ Ask = Callable[[Database], object]
 # What is sent
 
 
+@pytest.mark.parametrize("schema", ["public", "billing"])
+def test_reading_and_calling_name_the_schema(supabase: Supabase, schema: str) -> None:
+    database = Database(settings(supabase_schema=schema))
+    supabase.answer(json=[])
+    supabase.answer(json=NOBODY)
+
+    database.row("sub_1")
+    database.account("user_ada")
+
+    read, called = (asked.headers for asked in supabase.requests)
+    assert (read["Accept-Profile"], called["Content-Profile"]) == (schema, schema)
+
+
 def test_the_account_of_a_user_is_one_call(supabase: Supabase, database: Database) -> None:
     rows = [row(), row(stripe_subscription_id="sub_2")]
     supabase.answer(
