@@ -13,7 +13,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal_service import billing, errors, health, observability, webhook
-from portal_service.commands import replay, sync
+from portal_service.commands import link, migrate, replay, sync
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
 
@@ -60,8 +60,8 @@ def _billing_blueprint(services: Services) -> Blueprint:
     bp.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
     bp.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
     bp.after_request(_tell_true_methods)
-    bp.cli.add_command(sync)
-    bp.cli.add_command(replay)
+    for command in (sync, replay, link, migrate):
+        bp.cli.add_command(command)
     bp.record(lambda state: services.attach(state.app))
     # Whether the host app's protection was there before us, or comes after.
     bp.record(lambda state: _exempt_from_csrf(state.app, bp))

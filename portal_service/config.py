@@ -288,6 +288,9 @@ class Settings:
     supabase_key: str = _variable(
         "SUPABASE_SERVICE_ROLE_KEY SUPABASE_SECRET_KEY", _supabase_key,
         "the service role key, or sb_secret_…", secret=True)
+    supabase_schema: str = _variable(
+        "SUPABASE_SCHEMA", _matching(r"[a-z_][a-z0-9_]{0,62}"),
+        "a plain name, as billing: small letters, digits and _", default="public")
     clerk_issuer: str = _variable(
         "CLERK_ISSUER CLERK_PUBLISHABLE_KEY NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY", _issuer,
         "pk_test_… or pk_live_… as Clerk shows it, or the issuer's https://…")

@@ -82,7 +82,9 @@ class Stripe:
 
         after: the id of the last one that was seen. around: how each page is asked for.
         """
-        params = {"status": "all"} | ({"starting_after": after} if after else {})
+        params: dict[str, Any] = {"status": "all", "expand": ["data.customer"]}
+        if after:
+            params["starting_after"] = after
         for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
             yield from (self._with_all_items(one.to_dict(), around) for one in page.data)
 

@@ -23,8 +23,9 @@ ROW_COLUMNS = (*COLUMNS, "clerk_owner_id", "user_id", "revision", "created_at", 
 _CONFLICTS = ("40P01", "40001")
 # Postgres' classes of a wrong value, and `raise` of a trigger: the next try fails as well.
 _REFUSALS = ("22", "23", "P0")
-# PostgREST and Postgres: a column, table or function that the migrations would have made.
-_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST202", "PGRST204", "PGRST205")
+# PostgREST and Postgres: a column, table or function that the migrations would have made, or a
+# schema of its own that is not exposed.
+_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
 _CONNECTIONS = 32
 PAGE = 500
 
@@ -90,6 +91,12 @@ class Database:
             livemode=self._settings.livemode,
             gone=gone,
         )
+
+    def gone_customers(self) -> list[str]:
+        """Those that Stripe no longer has, of the mode of our key. For commands."""
+        query = self._client.table("gone_customers").select("stripe_customer_id")
+        rows = self._execute(query.eq("livemode", self._settings.livemode))
+        return [row["stripe_customer_id"] for row in rows]
 
     def upsert(
         self, row: Row, clerk_owner_id: str | None, expected_revision: int | None
@@ -172,7 +179,10 @@ class Database:
             event_hooks={"request": [self._limit_time]},
         )
         options = ClientOptions(
-            httpx_client=transport, postgrest_client_retry=False, auto_refresh_token=False
+            schema=self._settings.supabase_schema,
+            httpx_client=transport,
+            postgrest_client_retry=False,
+            auto_refresh_token=False,
         )
         return create_client(self._settings.supabase_url, self._settings.supabase_key, options)
 

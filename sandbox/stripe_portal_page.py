@@ -8,24 +8,13 @@ from typing import Any
 import flask
 
 from sandbox import stripe_page_words as words
+from sandbox import stripe_portal_buttons as buttons
 from sandbox.stripe_lifecycle import ENDED, OWING, period_end
 from sandbox.stripe_page_words import Note
 from sandbox.stripe_state import StripeState
 
 Json = dict[str, Any]
 
-# What a customer can do, in the order of the buttons; a change of plan has a button per plan.
-ACTIONS = {
-    "pay": "Pay what is owed",
-    "resume": "Resume",
-    "change_plan": "Switch to {}",
-    "confirm_change": "Confirm",
-    "pause": "Pause",
-    "cancel_at_period_end": "Cancel at period end",
-    "cancel_now": "Cancel now",
-}
-# What happens to customers.
-LEVERS = {"fail_payment": "Let the card fail", "advance_period": "Let the period pass"}
 # Said once it is done.
 DONE = {
     "pay": "Paid. Nothing is owed any more.",
@@ -41,15 +30,6 @@ DONE = {
     "update_details": "Your details are saved.",
 }
 
-# What a flow is about, and its words; when it is done, the customer is sent back.
-FLOWS = {
-    "customer_update": ("update_details",),
-    "payment_method_update": ("update_card",),
-    "subscription_cancel": ("cancel_at_period_end", "cancel_now"),
-    "subscription_pause": ("pause",),
-    "subscription_update": ("change_plan",),
-    "subscription_update_confirm": ("confirm_change",),
-}
 TITLES = {
     "": ("Billing portal", ""),
     "customer_update": ("Update your details", ""),
@@ -64,13 +44,13 @@ DETAILS = {"email": "E-mail", "name": "Name", "phone": "Phone"}
 MOODS = {"active": "good", "trialing": "good", "past_due": "bad", "unpaid": "bad"}
 MOODS |= {"incomplete": "bad", "paused": "warn"}
 
-NAMES = ", ".join([*ACTIONS, *LEVERS, "update_card", "update_details"])
+NAMES = ", ".join([*buttons.ACTIONS, *buttons.LEVERS, "update_card", "update_details"])
 
 
 def show(state: StripeState, token: str, note: Note | None) -> str:
     with state.lock:
         session = session_of(state, token)
-        flow = _flow(session)
+        flow = buttons.flow_of(session)
         subscriptions = [
             _shown(state, session, subscription)
             for subscription in reversed(state.subscriptions.values())
@@ -124,39 +104,34 @@ def act(state: StripeState, session: Json, action: str, form: Mapping[str, str])
         if action == "change_plan" and form.get("price"):
             more["price"] = form["price"]
         if action == "confirm_change":
-            item = _to_confirm(session)
-            more = {name: item[name] for name in ("price", "quantity") if item[name]}
-            more = {"price": subscription["items"]["data"][0]["price"]["id"], **more}
-            action = "change_plan"
+            action, more = "change_plan", _confirmed(session, subscription["items"]["data"][0])
         state.act(id, action, **more)
+
+
+def _confirmed(session: Json, item: Json) -> Json:
+    """The change that was confirmed. Raises ValueError where there is none any more."""
+    wanted = buttons.to_confirm(session)
+    now = {"price": item["price"]["id"], "quantity": item.get("quantity")}
+    then = {name: wanted[name] or now[name] for name in now}
+    if now == then:
+        raise ValueError("this change is made already")
+    return then
 
 
 def after(session: Json, action: str) -> str | None:
     """Where a finished flow leads."""
-    flow = _flow(session)
-    if not flow or action not in FLOWS[flow]:
+    flow = buttons.flow_of(session)
+    if not flow or action not in buttons.FLOWS[flow]:
         return None
     redirect = session["flow"]["after_completion"]["redirect"]
     return str(redirect["return_url"]) if redirect else session["return_url"]
-
-
-def _flow(session: Json) -> str:
-    return str(session["flow"]["type"]) if session["flow"] else ""
-
-
-def _to_confirm(session: Json) -> Json:
-    """The one item of a flow subscription_update_confirm; ends the request where it is another."""
-    if _flow(session) != "subscription_update_confirm":
-        flask.abort(404)
-    item: Json = session["flow"]["subscription_update_confirm"]["items"][0]
-    return item
 
 
 def _concerns(session: Json, subscription: Json) -> bool:
     """Whether the page is about this subscription: the customer's, and the flow's."""
     if subscription["customer"] != session["customer"]:
         return False
-    flow = _flow(session)
+    flow = buttons.flow_of(session)
     if not flow:
         return True
     return bool(session["flow"].get(flow)) and (
@@ -165,22 +140,22 @@ def _concerns(session: Json, subscription: Json) -> bool:
 
 
 def _shown(state: StripeState, session: Json, subscription: Json) -> Json:
-    item = subscription["items"]["data"][0]
-    price, quantity, status = item["price"], item.get("quantity"), subscription["status"]
-    actions = _possible(state, session, subscription)
+    items, status = subscription["items"]["data"], subscription["status"]
+    priced = [(item["price"], item.get("quantity")) for item in items]
+    actions = buttons.possible(state, session, subscription)
     return {
         "id": subscription["id"],
-        "plan": words.name(price, quantity),
-        "price": words.rate(price, quantity),
-        "change": _change(state, session, item),
+        "plan": " + ".join(words.name(price, quantity) for price, quantity in priced),
+        "price": " + ".join(words.rate(price, quantity) for price, quantity in priced),
+        "change": _change(state, session, items[0]),
         "status": status.replace("_", " "),
         "mood": MOODS.get(status, ""),
         "ended": status in ENDED,
         "sentence": _sentence(subscription),
-        "buttons": _buttons(state, session, subscription, actions),
+        "buttons": buttons.shown(state, session, subscription, actions),
         "levers": [
             {"action": action, "label": label}
-            for action, label in LEVERS.items()
+            for action, label in buttons.LEVERS.items()
             if action in actions
         ],
     }
@@ -188,9 +163,9 @@ def _shown(state: StripeState, session: Json, subscription: Json) -> Json:
 
 def _change(state: StripeState, session: Json, item: Json) -> Json | None:
     """What a change costs that waits to be confirmed."""
-    if _flow(session) != "subscription_update_confirm":
+    if buttons.flow_of(session) != "subscription_update_confirm":
         return None
-    wanted = _to_confirm(session)
+    wanted = buttons.to_confirm(session)
     price = state.prices[wanted["price"]] if wanted["price"] else item["price"]
     quantity = wanted["quantity"] or item.get("quantity")
     return {"plan": words.name(price, quantity), "price": words.rate(price, quantity)}
@@ -212,86 +187,9 @@ def _sentence(subscription: Json) -> str:
     return f"Renews on {end}."
 
 
-def _possible(state: StripeState, session: Json, subscription: Json) -> set[str]:
-    """The actions that make sense now."""
-    status, ending = subscription["status"], subscription["cancel_at"] is not None
-    if status in ENDED:
-        return set()
-    going = status in ("active", "trialing", "past_due")
-    flow = _flow(session)
-    sensible = {
-        "pay": status in OWING,
-        "resume": ending or status == "paused" or bool(subscription["pause_collection"]),
-        "change_plan": going and _enabled(state, session, "subscription_update"),
-        "confirm_change": going and flow == "subscription_update_confirm",
-        "pause": status == "active"
-        and not ending
-        and _enabled(state, session, "subscription_pause"),
-        "cancel_at_period_end": going
-        and not ending
-        and _enabled(state, session, "subscription_cancel"),
-        "cancel_now": _enabled(state, session, "subscription_cancel"),
-        "fail_payment": status in ("active", "trialing"),
-        "advance_period": going,
-    }
-    return {
-        action
-        for action, possible in sensible.items()
-        if possible and (not flow or action in FLOWS[flow])
-    }
-
-
-def _feature(state: StripeState, session: Json, name: str) -> Json:
-    settings = state.configurations.get(session["configuration"], {})
-    feature: Json = settings.get("features", {}).get(name, {})
-    return feature
-
-
-def _enabled(state: StripeState, session: Json, name: str) -> bool:
-    return bool(_feature(state, session, name).get("enabled"))
-
-
-def _buttons(
-    state: StripeState, session: Json, subscription: Json, actions: set[str]
-) -> list[Json]:
-    buttons = []
-    for action, label in ACTIONS.items():
-        style = "danger" if action.startswith("cancel") else ""
-        if action in ("pay", "resume", "confirm_change") or (
-            action == "change_plan" and _flow(session)
-        ):
-            style = "main"
-        if action not in actions:
-            continue
-        if action == "change_plan":
-            buttons += [
-                {"action": action, "label": label.format(name), "class": style, "price": id}
-                for id, name in _other_plans(state, session, subscription)
-            ]
-        else:
-            buttons.append({"action": action, "label": label, "class": style})
-    return buttons
-
-
-def _other_plans(state: StripeState, session: Json, subscription: Json) -> list[tuple[str, str]]:
-    """What the portal's configuration offers besides what the customer has."""
-    update = _feature(state, session, "subscription_update")
-    offered = [id for product in update.get("products") or [] for id in product["prices"]]
-    now = subscription["items"]["data"][0]["price"]["id"]
-    prices = [state.prices[id] for id in offered if id in state.prices and id != now]
-    return [
-        (
-            price["id"],
-            f"{words.name(price)} · {words.money(price['unit_amount'] or 0, price['currency'])}",
-        )
-        for price in prices
-        if price["active"]
-    ]
-
-
 def _allowed(state: StripeState, session: Json) -> list[str]:
     """What the configuration lets a customer change about themselves."""
-    feature = _feature(state, session, "customer_update")
+    feature = buttons.feature(state, session, "customer_update")
     allowed = feature.get("allowed_updates") or [] if feature.get("enabled") else []
     return [name for name in DETAILS if name in allowed]
 

@@ -87,7 +87,9 @@ def create_portal_session(state: StripeState, params: Json) -> Json:
 def list_configurations(state: StripeState, params: Json) -> Json:
     def fits(configuration: Json) -> bool:
         names = ("active", "is_default")
-        return all(params.get(name) in (None, configuration[name]) for name in names)
+        return configuration["livemode"] == state.livemode and all(
+            params.get(name) in (None, configuration[name]) for name in names
+        )
 
     found = filter(fits, state.configurations.values())
     return page("/v1/billing_portal/configurations", "configuration", found, params)

@@ -31,6 +31,21 @@ Json = dict[str, Any]
 
 APP_URL = "http://localhost:8000"
 
+_NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def days_ahead(days: float) -> datetime:
+    """A moment so many days after the tests began; the same each time it is asked for."""
+    return _NOW + timedelta(days=days)
+
+
+def iso(moment: datetime) -> str:
+    """As the service shows it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+PERIOD_END = iso(days_ahead(28))  # of the rows of put_row
+
 
 class ContractClient(FlaskClient):
     """A test client that lets no answer pass which the contract's document does not describe."""
@@ -175,18 +190,10 @@ def execute(world: World, query: str, *values: Any) -> list[Json]:
         return cursor.fetchall() if cursor.description else []
 
 
-def moment(**from_now: float) -> str:
-    """A time as the status shows it; days=-1 is yesterday."""
-    return (datetime.now(UTC) + timedelta(**from_now)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def epoch(**from_now: float) -> int:
-    """The same in Stripe's seconds."""
-    return int(time.time() + timedelta(**from_now).total_seconds())
-
-
 def put_row(world: World, **changes: Any) -> Json:
-    """A row as the service would have written it two days ago: ada's, active, on the plan pro."""
+    """A row as the service would have written it two days ago: ada's, active, on the plan pro,
+    in the middle of its period.
+    """
     row: Json = {
         "stripe_subscription_id": "sub_row",
         "stripe_customer_id": "cus_row",
@@ -197,10 +204,10 @@ def put_row(world: World, **changes: Any) -> Json:
         "product_id": "prod_pro",
         "quantity": 1,
         "collection_method": "charge_automatically",
-        "current_period_end": moment(days=28),
+        "current_period_end": PERIOD_END,
         "cancel_at_period_end": False,
         "livemode": False,
-        "as_of": moment(days=-2),
+        "as_of": iso(days_ahead(-2)),
     } | changes
     names, places = ", ".join(row), ", ".join(["%s"] * len(row))
     query = (

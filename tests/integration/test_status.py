@@ -1,19 +1,22 @@
 """GET /subscription: what to show the caller."""
 
 from dataclasses import replace
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
 from service_under_test import (
+    PERIOD_END,
     Json,
     Log,
     MakeService,
     Service,
     calls,
+    days_ahead,
     execute,
+    iso,
     last_event,
     link,
-    moment,
     put_row,
     rows,
 )
@@ -54,14 +57,14 @@ def test_a_user_without_a_subscription_known_or_not_is_on_the_free_plan(
 def test_a_subscription_is_shown_whole_and_stripe_is_not_asked(
     world: World, service: Service
 ) -> None:
-    end = moment(days=28)
+    end, cancel, trial = days_ahead(28), days_ahead(27), days_ahead(-30)
     put_row(
         world,
         quantity=3,
-        current_period_end=f"{end}".replace("Z", "+00:00"),
-        cancel_at=end.replace("Z", ".7Z"),
+        current_period_end=end.astimezone(timezone(timedelta(hours=1))),
+        cancel_at=cancel.replace(microsecond=700_000),
         cancel_at_period_end=True,
-        trial_end="2026-11-01T01:00:00+01:00",
+        trial_end=trial,
         pause_collection="void",
     )
 
@@ -74,10 +77,10 @@ def test_a_subscription_is_shown_whole_and_stripe_is_not_asked(
         "items": [
             {"price_id": "price_pro", "product_id": "prod_pro", "quantity": 3, "plan": "pro"}
         ],
-        "current_period_end": end,
-        "cancel_at": end,
+        "current_period_end": iso(end),
+        "cancel_at": iso(cancel),
         "cancel_at_period_end": True,
-        "trial_end": "2026-11-01T00:00:00Z",
+        "trial_end": iso(trial),
         "pause_collection": "void",
         "can_manage_billing": True,
         "can_checkout": False,
@@ -137,10 +140,10 @@ def test_entitled_statuses_are_a_setting(world: World, make_service: MakeService
 @pytest.mark.parametrize(
     "changes",
     [
-        {"cancel_at": moment(days=9)},
+        {"cancel_at": PERIOD_END},
         {"cancel_at_period_end": True},
-        {"pause_collection": "void", "pause_resumes_at": moment(days=9)},
-        {"current_period_end": moment(days=-3), "as_of": moment()},
+        {"pause_collection": "void", "pause_resumes_at": PERIOD_END},
+        {"current_period_end": iso(days_ahead(-3)), "as_of": iso(days_ahead(0))},
         {"cancel_at_period_end": None},
     ],
 )
@@ -300,9 +303,9 @@ def test_of_several_items_without_a_plan_the_first_speaks(world: World, service:
         # the plan that is named last
         ({"price_id": "price_team", "product_id": "prod_team"}, {}),
         # the later end, also where the worse one has none
-        ({"current_period_end": moment(days=40)}, {}),
+        ({"current_period_end": iso(days_ahead(35))}, {}),
         ({}, {"current_period_end": None}),
-        ({"price_id": "price_team"}, {"current_period_end": moment(days=40)}),
+        ({"price_id": "price_team"}, {"current_period_end": iso(days_ahead(35))}),
         # a known price before an unknown one
         ({}, {"price_id": "price_x", "product_id": "prod_x"}),
         # the greater id

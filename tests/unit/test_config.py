@@ -101,6 +101,7 @@ def test_what_is_not_set_has_the_contracts_default() -> None:
         "stripe_timeout": 5,
         "database_timeout": 2,
         "url_prefix": "/api/stripe",
+        "supabase_schema": "public",
     }
     assert {name: getattr(settings, name) for name in defaults} == defaults
     assert set(settings.entitled_statuses) == {"active", "trialing"}
@@ -118,6 +119,7 @@ def test_what_is_not_set_has_the_contracts_default() -> None:
         ("SUPABASE_URL", "http://127.0.0.1:54321/", "supabase_url", "http://127.0.0.1:54321"),
         ("SUPABASE_SERVICE_ROLE_KEY", service_key("service_role"), "supabase_key",
          service_key("service_role")),
+        ("SUPABASE_SCHEMA", "billing", "supabase_schema", "billing"),
         ("CLERK_JWKS_URL", "https://keys.example.com/jwks", "clerk_jwks_url",
          "https://keys.example.com/jwks"),
         ("REQUIRE_AZP", "true", "require_azp", True),
@@ -201,6 +203,7 @@ BAD = [
                       "https://abc.supabase.co:port", "https://a b.co", "https://abc.co#x"]),
     ("SUPABASE_SERVICE_ROLE_KEY", ["sb_publishable_x", service_key("anon"), "sk_test_1",
                                    service_key("authenticated"), "whsec_x", "a b"]),
+    ("SUPABASE_SCHEMA", ["Billing", '"billing"', "billing,public", "a b", "1st", "b;", "a" * 64]),
     ("CLERK_PUBLISHABLE_KEY", ["sk_test_x", "pk_test_", "pk_test_!!!", "pk_prod_YSQ", "pk_test_w",
                                "https://clerk.example.com", "clerk.example.com"]),
     ("CLERK_ISSUER", ["clerk.example.com", "https://", "https://clerk.example.com?x=1"]),

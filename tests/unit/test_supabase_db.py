@@ -74,6 +74,19 @@ NOBODY = {"user_id": None, "stripe_customer_id": None, "subscriptions": []}
 # What is sent
 
 
+@pytest.mark.parametrize("schema", ["public", "billing"])
+def test_reading_and_calling_name_the_schema(supabase: Supabase, schema: str) -> None:
+    database = Database(settings(supabase_schema=schema))
+    supabase.answer(json=[])
+    supabase.answer(json=NOBODY)
+
+    database.row("sub_1")
+    database.account("user_ada")
+
+    read, called = (asked.headers for asked in supabase.requests)
+    assert (read["Accept-Profile"], called["Content-Profile"]) == (schema, schema)
+
+
 def test_the_account_of_a_user_is_one_call(supabase: Supabase, database: Database) -> None:
     rows = [row(), row(stripe_subscription_id="sub_2")]
     supabase.answer(json={"user_id": "7", "stripe_customer_id": "cus_1", "subscriptions": rows})
@@ -419,7 +432,10 @@ def test_nothing_is_missing_when_all_is_there(supabase: Supabase, database: Data
         (404, "PGRST202", "Could not find the function public.billing_account(clerk_user_id, "
          "livemode) in the schema cache", "billing_account"),
         (404, "42P01", 'relation "public.billing_customers" does not exist', "billing_customers"),
+        (404, "PGRST202", "Could not find the function billing.billing_account(clerk_user_id, "
+         "livemode) in the schema cache", "billing_account"),
         (400, "PGRST204", "something else", "schema"),
+        (406, "PGRST106", "Invalid schema: billing", "schema"),
     ],
 )  # fmt: skip
 def test_what_a_migration_would_have_made_is_named(
