@@ -24,10 +24,10 @@ run: $(READY) ## Run the service alone with the settings of .env
 	@$(BIN)/gunicorn wsgi:app
 
 test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, with its time if wanted
-	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py $(DATE)) -m pytest -n auto --dist loadfile
+	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
-	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy
+	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy tests/schema/test_shapes_over_http.py
 
 mutants: $(READY) ## Seed bugs in the mirror, one after the other: the property test finds each
 	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py

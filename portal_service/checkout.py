@@ -1,13 +1,11 @@
-"""A Checkout session for the caller, never a second charge: the table is asked, Stripe decides, and
-of all sessions that a customer could pay one stays open.
+"""A Checkout session for the caller, never a second charge: the table is asked, Stripe decides. Of
+all sessions that a customer could pay one stays open: open_session.py.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from portal_service import deadline, inputs
+from portal_service import deadline, inputs, open_session
 from portal_service.entitlement import Account, best_row, is_running
 from portal_service.errors import ServiceError
 from portal_service.services import Services
@@ -15,22 +13,15 @@ from portal_service.stripe_errors import (
     CustomerMissing,
     KeyForbidden,
     KeyInUse,
-    KeyReused,
-    StripeRefused,
+    StripeFailed,
     StripeUnavailable,
 )
-from portal_service.subscription import (
-    StripeObject,
-    clerk_owner_of,
-    had_trial,
-    is_running_at_stripe,
-)
+from portal_service.subscription import is_running_at_stripe
 
 FIELDS = ("plan", "interval", "price", "quantity", "locale", "return_path")
-_FINGERPRINT = "portal_service_fingerprint"
 _SESSION_ID = "checkout_session_id"
 
-Params = dict[str, Any]
+Params = open_session.Params
 
 
 def session_url(
@@ -46,11 +37,14 @@ def session_url(
     known, gone = _customers(services, account)
     customer = known or _new_customer(services, clerk_owner_id, gone)
     try:
-        return _one_open_session(services, account, customer, wanted)
+        return open_session.url(services, account, customer, wanted)
     except CustomerMissing:
         services.mirror.forget_customer(account, customer)
-        customer = _new_customer(services, clerk_owner_id, customer)
-    return _one_open_session(services, account, customer, wanted)
+    # As any other request decides from now on: two customers could both be sold to.
+    account = services.database.account(clerk_owner_id)
+    known, gone = _customers(services, account)
+    customer = known or _new_customer(services, clerk_owner_id, gone or customer)
+    return open_session.url(services, account, customer, wanted)
 
 
 def _wanted(services: Services, clerk_owner_id: str, fields: dict[str, Any], origin: str) -> Params:
@@ -74,17 +68,8 @@ def _wanted(services: Services, clerk_owner_id: str, fields: dict[str, Any], ori
     }
     if locale := inputs.locale(fields, inputs.CHECKOUT_LOCALES):
         ours["locale"] = locale
-    merged = _merged(settings.checkout_params or {}, ours)
+    merged = open_session.merged(settings.checkout_params or {}, ours)
     return {**merged, **_customer_update(merged)}
-
-
-def _merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Params:
-    """Both, hash by hash; ours where both set one."""
-    result = {**theirs, **ours}
-    for name in theirs.keys() & ours.keys():
-        if isinstance(theirs[name], dict) and isinstance(ours[name], dict):
-            result[name] = _merged(theirs[name], ours[name])
-    return result
 
 
 def _customer_update(params: Params) -> Params:
@@ -121,7 +106,8 @@ def _not_running(services: Services, account: Account) -> Account:
         row["stripe_customer_id"]: None for row in running if row["stripe_customer_id"]
     }:
         try:
-            _refuse_if_running(services.mirror.refresh_customer(account, customer), services)
+            if any(map(is_running_at_stripe, services.mirror.refresh_customer(account, customer))):
+                raise ServiceError("already_subscribed")
         except CustomerMissing:
             pass  # its rows were brought to an end
         except (StripeUnavailable, KeyForbidden, deadline.OutOfTime) as error:
@@ -139,11 +125,6 @@ def _running_rows(services: Services, account: Account) -> list[dict[str, Any]]:
     return [row for row in account.rows if is_running(row, plans, entitled)]
 
 
-def _refuse_if_running(subscriptions: list[StripeObject], services: Services) -> None:
-    if any(is_running_at_stripe(subscription) for subscription in subscriptions):
-        raise ServiceError("already_subscribed")
-
-
 def _customers(services: Services, account: Account) -> tuple[str | None, str | None]:
     """The customer to sell to, and one that Stripe no longer has, which a new one replaces."""
     best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
@@ -159,100 +140,17 @@ def _new_customer(services: Services, clerk_owner_id: str, replaced: str | None)
     replays = 0
     for _ in deadline.rounds():
         try:
-            customer = services.stripe.create_customer(
-                {"clerk_user_id": clerk_owner_id}, _numbered(key, replays)
-            )
+            # Once alone after an old error: trying twice, a new one can't be told from it.
+            with deadline.within(services.settings.stripe_timeout) if replays else nullcontext():
+                customer = services.stripe.create_customer(
+                    {"clerk_user_id": clerk_owner_id}, f"{key}-{replays}" if replays else key
+                )
             break
         except KeyInUse:
             continue
-        except StripeUnavailable as error:
+        except StripeFailed as error:
             if not error.replayed:
                 raise
-            replays += 1  # an old fault that Stripe keeps with the key for a day
+            replays += 1  # an old error that Stripe keeps with the key for a day
     services.database.link_customer(clerk_owner_id, customer)
     return customer
-
-
-def _one_open_session(services: Services, account: Account, customer: str, wanted: Params) -> str:
-    """Decided anew whenever another request was faster, until the budget ends."""
-    replays = 0
-    for again in deadline.rounds():
-        if again:
-            account = services.database.account(account.clerk_owner_id)
-        # In this order: whoever pays in between is seen as a running subscription, or an open
-        # session refuses to expire.
-        sessions = services.stripe.newest_checkout_sessions(customer)
-        subscriptions = services.mirror.refresh_customer(account, customer)
-        _refuse_if_running(subscriptions, services)
-        trial_given = any(map(had_trial, [*subscriptions, *account.rows]))
-        params = _without_trial(wanted) if trial_given else wanted
-        try:
-            url = _open_session(services, sessions, {**params, "customer": customer}, replays)
-        except (KeyInUse, KeyReused):
-            continue
-        except StripeUnavailable as error:
-            if not error.replayed:
-                raise
-            replays += 1
-            continue
-        if url:
-            return url
-    raise AssertionError("unreachable")
-
-
-def _open_session(
-    services: Services, sessions: list[StripeObject], params: Params, replays: int
-) -> str | None:
-    """The address of the one session that stays open, or None where the list was behind.
-
-    The key names the slot, not the wish: the customer and the newest session. Of two wishes at the
-    same moment Stripe lets one through.
-    """
-    fingerprint = _digest(params)
-    open_ours = [session for session in sessions if _is_open_and_ours(session)]
-    same = next((s for s in open_ours if s["metadata"].get(_FINGERPRINT) == fingerprint), None)
-    for session in open_ours:
-        if session is not same:
-            _expire(services, session["id"])
-    if same:
-        return str(same["url"])
-    mode = "live" if services.settings.livemode else "test"
-    newest = sessions[0]["id"] if sessions else "none"
-    key = f"portal_service-checkout-{_digest([mode, params['customer'], newest])}"
-    sent = _merged(params, {"metadata": {_FINGERPRINT: fingerprint}})
-    url, made_before = services.stripe.create_checkout_session(sent, _numbered(key, replays))
-    return None if made_before else url
-
-
-def _without_trial(params: Params) -> Params:
-    """A trial is given once: whoever had one pays from the first day."""
-    data = {k: v for k, v in params["subscription_data"].items() if not k.startswith("trial_")}
-    return {**params, "subscription_data": data}
-
-
-def _is_open_and_ours(session: StripeObject) -> bool:
-    return (
-        session["status"] == "open"
-        and session["mode"] == "subscription"
-        and clerk_owner_of(session) is not None
-    )
-
-
-def _expire(services: Services, session_id: str) -> None:
-    """Two open sessions can both be paid. One that was paid this very moment refuses to expire."""
-    try:
-        services.stripe.expire_checkout_session(session_id)
-    except StripeRefused as refused:
-        session = services.stripe.checkout_session(session_id)
-        if session["status"] == "complete":
-            raise ServiceError("already_subscribed") from refused
-        if session["status"] == "open":
-            raise
-
-
-def _numbered(key: str, replays: int) -> str:
-    return f"{key}-{replays}" if replays else key
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -22,11 +22,17 @@ _CURES = {
 }
 
 
-class StripeUnavailable(ServiceError):
-    """Raised when trying again can help: no answer, too many requests, a fault of Stripe's.
+class StripeFailed(ServiceError):
+    """Raised when Stripe did not do it.
 
     replayed: the error is an old one that Stripe kept with the idempotency key, for a day.
     """
+
+    replayed = False
+
+
+class StripeUnavailable(StripeFailed):
+    """Raised when trying again can help: no answer, too many requests, a fault of Stripe's."""
 
     code = "stripe_unavailable"
 
@@ -39,11 +45,11 @@ class KeyInUse(StripeUnavailable):
     """Raised when another request has the idempotency key, or a lock, at this moment."""
 
 
-class KeyForbidden(ServiceError):
+class KeyForbidden(StripeFailed):
     """Raised when our key may not do this, or is none (any more)."""
 
 
-class StripeRefused(ServiceError):
+class StripeRefused(StripeFailed):
     """Raised when Stripe said no for good."""
 
     code = "stripe_refused"
@@ -70,7 +76,7 @@ class NotAtStripe(StripeRefused):
         self.date = date
 
 
-def translated(error: stripe.StripeError, *, optional: bool = False) -> ServiceError:
+def translated(error: stripe.StripeError, *, optional: bool = False) -> StripeFailed:
     """Stripe's error as ours. The log gets what an operator needs to mend it.
 
     optional: that our key may not ask this is no fault, and whoever asked tells it.
@@ -79,11 +85,12 @@ def translated(error: stripe.StripeError, *, optional: bool = False) -> ServiceE
     code = getattr(details, "code", None) or error.code
     param = getattr(details, "param", None)
     translated = _kind(error, code, param)
+    translated.replayed = (error.headers or {}).get("Idempotent-Replayed") == "true"
     if optional and isinstance(translated, KeyForbidden):
         return translated
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
-    if getattr(details, "type", None) == "idempotency_error":
-        level = logging.INFO  # two clicks at once: normal
+    if isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
+        level = logging.INFO  # two clicks at once: normal; and an old error was told before
     VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
     log(
         level,
@@ -100,24 +107,24 @@ def translated(error: stripe.StripeError, *, optional: bool = False) -> ServiceE
     return translated
 
 
-def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> ServiceError:
+def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> StripeFailed:
     status = error.http_status
     if status in (401, 403):
         return KeyForbidden()
     if isinstance(error, stripe.IdempotencyError):
         return KeyReused()
-    if status == 409:
+    if status == 409 or code == "lock_timeout":
         return KeyInUse()
     if status is None or status >= 500 or status == 429 or code == "rate_limit":
-        return StripeUnavailable((error.headers or {}).get("Idempotent-Replayed") == "true")
+        return StripeUnavailable()
     if not isinstance(error, (stripe.InvalidRequestError, stripe.CardError)):
         return StripeUnavailable() if status < 400 else StripeRefused()
     if (code or "").startswith("parameter_") or code == "url_invalid":
-        return ServiceError("internal_error")
+        return StripeFailed("internal_error")
     if "No configuration provided" in (error.user_message or "") or param == "configuration":
-        return ServiceError("portal_not_configured")
+        return StripeFailed("portal_not_configured")
     if re.fullmatch(r"(line_items|flow_data).*\[price\]", param or ""):
-        return ServiceError("checkout_not_configured")
+        return StripeFailed("checkout_not_configured")
     if code == "resource_missing" and param == "customer":
         return CustomerMissing()
     if status == 404:

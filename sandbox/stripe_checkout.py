@@ -2,6 +2,7 @@
 stripe_checkout_rules."""
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import stripe
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
+# What is the same in every new session, besides what is null.
+SESSION: Json = {
+    "object": "checkout.session",
+    "custom_fields": [],
+    "custom_text": {
+        "after_submit": None,
+        "shipping_address": None,
+        "submit": None,
+        "terms_of_service_acceptance": None,
+    },
+    "discounts": [],
+    "mode": "subscription",
+    "payment_method_types": ["card"],
+    "payment_status": "unpaid",
+    "shipping_options": [],
+    "status": "open",
+    "ui_mode": "hosted_page",
+}
+
+
 def create(state: "StripeState", params: Json) -> Json:
     """A new open session. Raises StripeError; the caller holds the lock."""
     rules.check_form(params, state.now())
@@ -28,35 +49,24 @@ def create(state: "StripeState", params: Json) -> Json:
     total = sum(catalogue.amount(price, line.get("quantity")) for price, line in lines)
     id = shapes.new_id("cs_live" if state.livemode else "cs_test", 58).replace("_1", "_a1", 1)
     trial = {"trial_period_days", "trial_end"} & params.get("subscription_data", {}).keys()
+    ours = ("cancel_url", "client_reference_id", "customer", "customer_email", "locale")
     session = {
         **shapes.blank(stripe.checkout.Session),
+        **copy.deepcopy(SESSION),
+        **{name: params.get(name) for name in (*ours, "allow_promotion_codes", "success_url")},
+        **dict.fromkeys(("amount_subtotal", "amount_total"), 0 if trial else total),
         "id": id,
-        "object": "checkout.session",
-        "amount_subtotal": 0 if trial else total,
-        "amount_total": 0 if trial else total,
-        "allow_promotion_codes": params.get("allow_promotion_codes"),
         "automatic_tax": {"enabled": rules.enabled(params, "automatic_tax"), "liability": None},
-        "cancel_url": params.get("cancel_url"),
-        "client_reference_id": params.get("client_reference_id"),
         "created": state.now(),
         "currency": prices[0]["currency"],
-        "customer": params.get("customer"),
-        "customer_email": params.get("customer_email"),
-        "custom_fields": [],
-        "discounts": [],
         "expires_at": params.get("expires_at", state.now() + rules.DAY),
         "livemode": state.livemode,
-        "locale": params.get("locale"),
         "metadata": params.get("metadata") or {},
-        "mode": "subscription",
         "payment_method_collection": params.get("payment_method_collection", "always"),
-        "payment_method_types": ["card"],
-        "payment_status": "unpaid",
-        "shipping_options": [],
-        "status": "open",
-        "success_url": params["success_url"],
-        "tax_id_collection": {"enabled": rules.enabled(params, "tax_id_collection")},
-        "ui_mode": "hosted_page",
+        "tax_id_collection": {
+            "enabled": rules.enabled(params, "tax_id_collection"),
+            "required": "never",
+        },
         "url": f"{state.public_url()}/c/pay/{id}",
     }
     state.sessions[id] = session
@@ -135,7 +145,9 @@ def line_items(state: "StripeState", session_id: str) -> Json:
             {
                 "id": shapes.new_id("li"),
                 "object": "item",
+                "amount_discount": 0,
                 "amount_subtotal": amount,
+                "amount_tax": 0,
                 "amount_total": amount,
                 "currency": price["currency"],
                 "description": price["nickname"],
@@ -156,3 +168,11 @@ def _open(state: "StripeState", session_id: str) -> Json:
 def _new_customer(state: "StripeState", session: Json) -> str:
     """Stripe makes a customer of its own for a session that names none."""
     return str(state.create_customer(email=session["customer_email"])["id"])
+
+
+# The buttons of the checkout page, and what time does.
+BUTTONS: dict[str, Callable[["StripeState", str], "list[Delivery]"]] = {
+    "pay": pay,
+    "decline": decline,
+    "expire": expire,
+}

@@ -26,15 +26,22 @@ PORTAL_FEATURES: Json = {
         "proration_behavior": "none",
         "cancellation_reason": {"enabled": False, "options": [], "feedback_options": []},
     },
-    "subscription_pause": {"enabled": True},
+    "subscription_pause": {
+        "enabled": True,
+        "duration": {"type": "indefinite", "interval_options": []},
+    },
     "subscription_update": {
         "enabled": True,
         "billing_cycle_anchor": None,
         "default_allowed_updates": ["price", "quantity"],
         "proration_behavior": "create_prorations",
         "products": [
-            {"product": "prod_pro", "prices": ["price_pro", "price_pro_year"]},
-            {"product": "prod_team", "prices": ["price_team", "price_team_year"]},
+            {
+                "product": f"prod_{plan}",
+                "prices": [f"price_{plan}", f"price_{plan}_year"],
+                "adjustable_quantity": {"enabled": True, "minimum": 1, "maximum": None},
+            }
+            for plan in ("pro", "team")
         ],
         "schedule_at_period_end": {"conditions": []},
         "trial_update_behavior": "end_trial",

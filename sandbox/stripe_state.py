@@ -16,13 +16,10 @@ from sandbox import stripe_checkout, stripe_portal
 from sandbox import stripe_lifecycle as lifecycle
 from sandbox import stripe_shapes as shapes
 from sandbox import stripe_subscribing as subscribing
-from sandbox.stripe_subscribing import STATUSES as STATUSES
 from sandbox.stripe_webhooks import Delivery, Webhooks
 
 Json = dict[str, Any]
 T = TypeVar("T")
-
-INVOICES = {"paid": "paid", "payment_failed": "open"}
 
 
 class StripeState:
@@ -89,8 +86,7 @@ class StripeState:
             return copy.deepcopy(catalogue.add_product(self, id, name, **more))
 
     def add_price(self, id: str | None, product: str, amount: int | None, **more: Any) -> Json:
-        """A new price of a product. amount: in cents, None beside tiers or a decimal. more: other
-        fields of a price; `recurring` is a month unless it is given."""
+        """amount: in cents, or None. more: other fields of a price; `recurring` is a month."""
         with self.lock:
             self._have(self.products, product, "product")
             return copy.deepcopy(catalogue.add_price(self, id, product, amount, **more))
@@ -133,9 +129,9 @@ class StripeState:
     def update_card(self, customer_id: str) -> Json:
         """The customer gave another card; every charge will use it."""
         with self.lock:
-            settings = self._have(self.customers, customer_id, "customer")["invoice_settings"]
-            card = {"default_payment_method": shapes.new_id("pm")}
-            return self.update_customer(customer_id, invoice_settings=settings | card)
+            old = self._have(self.customers, customer_id, "customer")["invoice_settings"]
+            new = old | {"default_payment_method": shapes.new_id("pm")}
+            return self.update_customer(customer_id, invoice_settings=new)
 
     def create_subscription(
         self,
@@ -199,7 +195,7 @@ class StripeState:
             def step(subscription: Json) -> lifecycle.Step:
                 step = lifecycle.act(subscription, action, more, world)
                 if step.invoice:
-                    subscribing.bill(self, subscription, INVOICES[step.invoice])
+                    subscribing.bill(self, subscription, step.invoice)
                 return step
 
             before, after, taken = self.change(subscription_id, step)
@@ -211,7 +207,6 @@ class StripeState:
 
     def change(self, subscription_id: str, how: Callable[[Json], T]) -> tuple[Json, Json, T]:
         """Change a subscription, silently; one that `how` raises for stays as it was.
-
         Returns it as it was and as it is, and what `how` returned. The caller holds the lock.
         """
         before = self._have(self.subscriptions, subscription_id, "subscription")
@@ -232,16 +227,11 @@ class StripeState:
         After paying, waits for the endpoint's answer to `checkout.session.completed`, as Stripe
         does before it sends the customer back.
         """
-        buttons = {
-            "pay": stripe_checkout.pay,
-            "decline": stripe_checkout.decline,
-            "expire": stripe_checkout.expire,
-        }
-        if action not in buttons:
-            raise ValueError(f"action is one of {', '.join(buttons)}")
+        if action not in stripe_checkout.BUTTONS:
+            raise ValueError(f"action is one of {', '.join(stripe_checkout.BUTTONS)}")
         with self.lock:
             self._have(self.sessions, session_id, "checkout session")
-            sent = buttons[action](self, session_id)
+            sent = stripe_checkout.BUTTONS[action](self, session_id)
         deadline = time.monotonic() + self.answer_timeout
         for delivery in sent:
             delivery.wait_answered(max(0.0, deadline - time.monotonic()))

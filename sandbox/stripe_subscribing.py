@@ -1,6 +1,7 @@
 """How a subscription begins: the shapes of subscriptions, their items and invoices, and the step
 that makes one. What can happen to it afterwards is in stripe_lifecycle."""
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import stripe
@@ -14,6 +15,45 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 Line = tuple[Json, int | None]  # a price, and a quantity unless it is sold by use
+
+# What is the same in every subscription, and in every invoice, besides what is null.
+SUBSCRIPTION: Json = {
+    "object": "subscription",
+    "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
+    "billing_schedules": [],
+    "cancel_at_period_end": False,
+    "cancellation_details": {
+        "comment": None,
+        "feedback": None,
+        "feedback_option": None,
+        "reason": None,
+    },
+    "collection_method": "charge_automatically",
+    "default_tax_rates": [],
+    "discounts": [],
+    "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+    "metadata": {},
+    "status": "active",
+    "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+}
+INVOICE: Json = {
+    "object": "invoice",
+    "amount_overpaid": 0,
+    "amount_shipping": 0,
+    "attempt_count": 1,
+    "attempted": True,
+    "auto_advance": False,
+    "automatic_tax": {"enabled": False, "liability": None, "status": None},
+    "collection_method": "charge_automatically",
+    "default_tax_rates": [],
+    "discounts": [],
+    "issuer": {"type": "self"},
+    "metadata": {},
+    "payment_settings": {"default_mandate": None, "payment_method_options": None},
+    "post_payment_credit_notes_amount": 0,
+    "pre_payment_credit_notes_amount": 0,
+    "starting_balance": 0,
+}
 
 STATUSES = (
     "active",
@@ -57,16 +97,16 @@ def subscribe(
     )
     lifecycle.begin(made, status, now)
     owed = status in (*lifecycle.OWING, "incomplete_expired")
-    bill(state, made, "open" if owed else "paid")
+    bill(state, made, "payment_failed" if owed else "paid")
     state.subscriptions[made["id"]] = made
     state.customers[customer]["currency"] = made["currency"]
     state.emit("customer.subscription.created", made)
     return made
 
 
-def bill(state: "StripeState", of: Json, status: str) -> None:
-    """Give a subscription its next invoice; status is open or paid."""
-    made = invoice(of, status, state.now())
+def bill(state: "StripeState", of: Json, outcome: str) -> None:
+    """Give a subscription its next invoice; outcome is paid or payment_failed."""
+    made = invoice(of, "paid" if outcome == "paid" else "open", state.now())
     state.invoices[made["id"]] = made
     of["latest_invoice"] = made["id"]
 
@@ -107,32 +147,16 @@ def subscription(
     flexible = {"proration_discounts": "included"} if billing_mode == "flexible" else None
     return {
         **shapes.blank(stripe.Subscription),
+        **copy.deepcopy(SUBSCRIPTION),
         "id": id,
-        "object": "subscription",
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
         "billing_cycle_anchor": now,
         "billing_mode": {"flexible": flexible, "type": billing_mode, "updated_at": now},
-        "billing_schedules": [],
-        "cancel_at_period_end": False,
-        "cancellation_details": {
-            "comment": None,
-            "feedback": None,
-            "feedback_option": None,
-            "reason": None,
-        },
-        "collection_method": "charge_automatically",
         "created": now,
         "currency": lines[0][0]["currency"],
         "customer": customer,
-        "default_tax_rates": [],
-        "discounts": [],
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
         "items": shapes.listing(f"/v1/subscription_items?subscription={id}", items),
         "livemode": livemode,
-        "metadata": {},
         "start_date": now,
-        "status": "active",
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
         **more,
     }
 
@@ -142,25 +166,24 @@ def invoice(of: Json, status: str, now: int) -> Json:
     total = sum(
         catalogue.amount(item["price"], item.get("quantity")) for item in of["items"]["data"]
     )
-    paid = total if status == "paid" else 0
+    id, paid = shapes.new_id("in", 23), total if status == "paid" else 0
     details = {"metadata": of["metadata"], "subscription": of["id"]}
     return {
         **shapes.blank(stripe.Invoice),
-        "id": shapes.new_id("in", 23),
-        "object": "invoice",
-        "amount_due": total,
+        **copy.deepcopy(INVOICE),
+        **dict.fromkeys(("created", "period_start", "period_end"), now),
+        **dict.fromkeys(("amount_due", "subtotal", "total"), total),
+        **{name: of[name] for name in ("currency", "customer", "livemode")},
+        "id": id,
         "amount_paid": paid,
         "amount_remaining": total - paid,
-        "attempted": True,
-        "attempt_count": 1,
-        "collection_method": "charge_automatically",
-        "created": now,
-        "currency": of["currency"],
-        "customer": of["customer"],
-        "discounts": [],
-        "livemode": of["livemode"],
-        "metadata": {},
+        "lines": shapes.listing(f"/v1/invoices/{id}/lines", []),
         "parent": {"type": "subscription_details", "subscription_details": details},
         "status": status,
-        "total": total,
+        "status_transitions": {
+            "finalized_at": now,
+            "marked_uncollectible_at": None,
+            "paid_at": now if status == "paid" else None,
+            "voided_at": None,
+        },
     }

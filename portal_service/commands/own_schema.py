@@ -48,12 +48,14 @@ def own_names(migrations: Iterable[str]) -> frozenset[str]:
 def in_schema(migration: str, names: frozenset[str], schema: str) -> str:
     """The migration, with the objects of these names in `schema` instead of public.
 
-    Anything else keeps its place, the app's public.users too. What the API must not expose moves
-    from billing_private to <schema>_private.
+    Anything else keeps its place, the app's public.users too. A name that the SQL itself puts in
+    (public.%I), or cuts off ('public.'), is one of ours. What the API must not expose moves from
+    billing_private to <schema>_private.
     """
     if schema == "public":
         return migration
-    moved = re.sub(rf"\bpublic\.(?=(?:{'|'.join(sorted(names))})\b)", f"{schema}.", migration)
+    ours = "|".join([*(rf"{name}\b" for name in sorted(names)), "%", "'"])
+    moved = re.sub(rf"\bpublic\.(?={ours})", f"{schema}.", migration)
     moved = re.sub(rf"\b{_PRIVATE}\b", f"{schema}_private", moved)
     return re.sub(r"^begin;\n", rf"\g<0>{_create(schema)}", moved, count=1, flags=re.MULTILINE)
 

@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"__init__"},
     {"billing", "webhook", "health", "commands"},
     {"caller", "portal", "checkout", "refresh"},
+    {"open_session"},
     {"services"},
     {"mirror", "plans"},
     {"supabase_db", "stripe_api", "clerk", "inputs"},
@@ -26,6 +27,7 @@ LAYERS: list[set[str]] = [
         "subscription",
         "entitlement",
         "config",
+        "config_values",
         "errors",
         "deadline",
         "observability",
@@ -47,7 +49,7 @@ VENDORS = {
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
-    "stripe": {"stripe_api", "stripe_errors", "mirror", "config", "webhook"},
+    "stripe": {"stripe_api", "stripe_errors", "mirror", "config_values", "webhook"},
     "requests": {"stripe_api", "clerk"},
     "prometheus_client": {"observability", "health"},
 }  # fmt: skip

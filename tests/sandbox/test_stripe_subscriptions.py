@@ -7,7 +7,8 @@ import stripe
 
 from sandbox import stripe_shapes as shapes
 from sandbox.faults import Faults
-from sandbox.stripe_state import STATUSES, StripeState
+from sandbox.stripe_state import StripeState
+from sandbox.stripe_subscribing import STATUSES
 from sandbox.stripe_webhooks import Webhooks
 
 JANUARY_31 = 1_769_860_800  # 2026-01-31 12:00
