@@ -82,7 +82,7 @@ def test_another_customer_of_the_owner_manages_billing(
     assert session["customer"] == other
 
 
-def test_a_refresh_asks_about_it_once_more_and_stays_quiet(
+def test_a_refresh_asks_about_it_once_more_and_it_stays_gone(
     world: World, service: Service, deleted: Json
 ) -> None:
     refused(service.portal(), "customer_not_found")
@@ -159,3 +159,19 @@ def test_a_deleted_customer_of_somebody_else_changes_nothing(
     refused(service.portal("eve"), "no_subscription")
     assert service.checkout("eve").status_code == 200
     assert gone(world) == [deleted["customer"]]
+
+
+def test_one_without_any_subscription_is_asked_for_by_itself(
+    world: World, service: Service
+) -> None:
+    """An empty list is what Stripe says of a deleted customer too."""
+    customer = world.stripe.create_customer()["id"]
+    link(world, customer)
+    world.stripe.delete_customer(customer)
+    refused(service.portal(), "customer_not_found")
+
+    assert not (service.refresh().json or {})["can_manage_billing"]
+    assert gone(world) == [customer]
+    del world.stripe.customers[customer]["deleted"]
+    assert (service.refresh().json or {})["can_manage_billing"]
+    assert gone(world) == []
