@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from service_under_test import (
+    PERIOD_END,
     Json,
     Log,
     MakeService,
