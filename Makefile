@@ -27,7 +27,7 @@ test: $(READY) ## Run the whole test suite
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
-	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy
+	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy tests/schema/test_shapes_over_http.py
 
 mutants: $(READY) ## Seed bugs in the mirror, one after the other: the property test finds each
 	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py

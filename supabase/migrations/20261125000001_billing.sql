@@ -15,6 +15,13 @@ set local client_min_messages = warning;  -- Postgres' own "already exists" woul
 
 create schema if not exists billing_private;  -- never exposed: what policies ask, what was noticed
 
+create table if not exists billing_private.notices (
+  n bigint generated always as identity primary key,
+  noticed_at timestamptz not null default now(),
+  source text not null,  -- done: once and for all; else the file that says it as long as it is so
+  notice text not null unique
+);
+
 -- One sequence numbers every accepted write of every row, so that a row that was deleted and made
 -- again never shows a revision that somebody has read before.
 create sequence if not exists public.subscriptions_revision_seq as bigint;
@@ -68,30 +75,39 @@ create table if not exists public.gone_customers (
 );
 
 -- Identifiers are compared as text, whatever type the app's own has. An index that is there under
--- any name counts, so that a team can make it `concurrently` beforehand.
+-- any name counts. On a big table make them beforehand, one by one, and nobody has to wait:
+--
+--   create index concurrently on public.subscriptions ((user_id::text));
+--   create index concurrently on public.subscriptions (stripe_customer_id);
 do $$
 declare
   wanted record;
+  made boolean := false;
 begin
   for wanted in
     select * from (values
-      ('(user_id::text)', '\(?user_id(::text\))?', ''),
-      ('stripe_customer_id', 'stripe_customer_id', ''),
-      ('clerk_owner_id', 'clerk_owner_id', ' where clerk_owner_id is not null')
-    ) as indexes (key, is_key, predicate)
-  loop
-    if not exists (
+      ('(user_id::text)', '\(?user_id\)?(::text\)?)?', null),
+      ('stripe_customer_id', 'stripe_customer_id', null),
+      ('clerk_owner_id', 'clerk_owner_id', 'clerk_owner_id is not null')
+    ) as indexes (key, pattern, condition)
+    where not exists (
       select from pg_catalog.pg_index i
       join pg_catalog.pg_class c on c.oid = i.indexrelid
-      join pg_catalog.pg_am am on am.oid = c.relam and am.amname = 'btree'
+      join pg_catalog.pg_am m on m.oid = c.relam and m.amname = 'btree'
       where i.indrelid = 'public.subscriptions'::regclass and i.indisvalid
-        and pg_get_indexdef(i.indexrelid, 1, true) ~ ('^' || wanted.is_key || '$')
-        and (i.indpred is null or wanted.predicate <> ''
-             and pg_get_expr(i.indpred, i.indrelid) = '(clerk_owner_id IS NOT NULL)')
-    ) then
-      execute format('create index on public.subscriptions (%s)%s', wanted.key, wanted.predicate);
-    end if;
+        and pg_get_indexdef(i.indexrelid, 1, true) ~ ('^' || pattern || '$')
+        -- user_id in its own type serves a text alone
+        and (pattern !~ 'user_id' or i.indkey[0] = 0 or i.indclass[0] in (
+          select o.oid from pg_catalog.pg_opclass o where o.opcname in ('text_ops', 'varchar_ops')))
+        and (i.indpred is null or pg_get_expr(i.indpred, i.indrelid) ilike '(' || condition || ')'))
+  loop
+    execute format('create index on public.subscriptions (%s)', wanted.key)
+      || coalesce(' where ' || wanted.condition, '');
+    made := true;
   end loop;
+  if made then
+    analyze public.subscriptions;  -- or Postgres would guess, and read a whole index
+  end if;
 end
 $$;
 
@@ -104,7 +120,16 @@ $$;
 -- Keep it `security definer` with qualified names: the service role need not read your users.
 do $$
 begin
-  if to_regprocedure('public.billing_user_id(text)') is null then
+  if to_regprocedure('public.billing_user_id(text)') is not null then
+    return;
+  elsif exists (
+    select from (select user_id::text as id from public.subscriptions limit 1000) as sample
+    where id ~ '^(user|org)_[A-Za-z0-9]+$'
+  ) then
+    create function public.billing_user_id(clerk_id text) returns text
+    language sql stable set search_path = ''
+    as 'select billing_user_id.clerk_id';
+  else
     create function public.billing_user_id(clerk_id text) returns text
     language plpgsql stable security definer set search_path = ''
     as $body$
@@ -388,6 +413,15 @@ end
 $$;
 
 
+-- What the migration had to say.
+create or replace function public.billing_notices()
+returns table (noticed_at timestamptz, notice text)
+language sql stable set search_path = ''
+as $$
+  select n.noticed_at, n.notice from billing_private.notices n order by n.n;
+$$;
+
+
 -- Row level security ------------------------------------------------------------------------------
 
 -- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization (`o.id`,
@@ -458,6 +492,7 @@ grant select, insert, update, delete
   on table public.subscriptions, public.billing_customers, public.gone_customers
   to service_role;
 grant select on table public.subscriptions to authenticated;
+grant select on table billing_private.notices to service_role;
 
 revoke all on function
   public.billing_user_id(text),
@@ -465,6 +500,7 @@ revoke all on function
   public.link_customer(text, boolean, text),
   public.mark_customer(text, boolean, boolean),
   public.upsert_subscription(jsonb, text, bigint),
+  public.billing_notices(),
   billing_private.claim(text, text, boolean, text),
   billing_private.reader_owners(),
   billing_private.reader_user_ids(),
@@ -476,6 +512,7 @@ grant execute on function
   public.link_customer(text, boolean, text),
   public.mark_customer(text, boolean, boolean),
   public.upsert_subscription(jsonb, text, bigint),
+  public.billing_notices(),
   billing_private.claim(text, text, boolean, text)
   to service_role;
 grant usage on schema billing_private to authenticated, service_role;
@@ -485,22 +522,194 @@ grant execute on function
   billing_private.reader_customers()
   to authenticated;
 
--- revision's sequence, and that of a serial id in an older table.
+revoke all on sequence public.subscriptions_revision_seq from public, anon, authenticated;
+grant usage, select on sequence public.subscriptions_revision_seq to service_role;
+
+
+-- What needs a decision of yours ------------------------------------------------------------------
+
+create temp table billing_says (told text) on commit drop;
+
+-- Does billing_user_id find the users, for those who will call it?
 do $$
 declare
-  name text;
+  seam constant regprocedure := 'public.billing_user_id(text)';
+  before constant text := current_setting('role');
+  users constant regclass := to_regclass('public.users');
+  caller text;
+  id_type text;
 begin
-  for name in
-    select distinct seq.oid::regclass::text
-    from pg_catalog.pg_class seq
-    join pg_catalog.pg_depend d on seq.oid in (d.objid, d.refobjid)
-    left join pg_catalog.pg_attrdef def
-      on d.classid = 'pg_attrdef'::regclass and def.oid = d.objid
-    where seq.relkind = 'S'
-      and 'public.subscriptions'::regclass in (d.refobjid, def.adrelid)
+  select format_type(id.atttypid, id.atttypmod) into id_type
+  from pg_catalog.pg_attribute id join pg_catalog.pg_attribute clerk_id using (attrelid)
+  where attrelid = users and id.attname = 'id' and clerk_id.attname = 'clerk_id';
+
+  insert into pg_temp.billing_says
+  select case
+    when prosrc !~ 'public\.users u\s' and prosrc ~ '^\s*select billing_user_id.clerk_id\s*$'
+      then 'user_id holds Clerk''s ids, so billing_user_id(text) gives back the Clerk id itself.'
+    when prosrc !~ 'public\.users u\s' then 'billing_user_id(text) is your own and stays as it is.'
+    when id_type is not null then format('billing_user_id(text) finds your users by '
+      'public.users.clerk_id: user_id will be public.users.id (%s).', id_type)
+    when users is not null then 'public.users has no columns id and clerk_id: subscriptions will '
+      'have no user_id until you give billing_user_id(text) the names of your own.'
+    else 'There is no table public.users: subscriptions will have no user_id until '
+      'billing_user_id(text) knows where your users are.' end
+  from pg_catalog.pg_proc where oid = seam;
+
+  insert into pg_temp.billing_says
+  select E'public.users has no index on clerk_id, so each call reads all of it. This makes one:\n'
+    'create index on public.users (clerk_id);'
+  from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
+  where a.attrelid = users and a.attname = 'clerk_id' and c.relkind = 'r' and not exists (
+    select from pg_catalog.pg_index i
+    where i.indrelid = users and i.indkey[0] = a.attnum and i.indisvalid);
+
+  foreach caller in array array['service_role', 'authenticated'] loop
+    continue when not pg_has_role(caller, 'member');
+    begin
+      perform set_config('role', caller, true);
+      if caller = 'service_role' then
+        perform public.billing_user_id('user_nobody');
+      else
+        perform set_config('request.jwt.claims', '{"sub": "user_nobody"}', true);
+        perform billing_private.reader_user_ids();
+        perform set_config('request.jwt.claims', '', true);
+      end if;
+      perform set_config('role', before, true);
+    exception when others then
+      insert into pg_temp.billing_says values (format('billing_user_id(text) fails when called for '
+        '%s: %s. Write it like the one in this migration: security definer, and with qualified '
+        'names.', caller, sqlerrm));
+    end;
+  end loop;
+end
+$$;
+
+-- Policies add up: one of the team's own may show more than ours does, now that signed-in users may
+-- read the table. One by auth.uid() fails for each row, since Clerk's ids are no uuid.
+insert into pg_temp.billing_says
+select case when condition ~ 'auth\.uid\(' then format(E'The policy %I on subscriptions asks for '
+    'auth.uid(), which fails under Clerk''s tokens (22P02), also on one''s own rows. Ours lets '
+    'signed-in users read their own. Without it they can:\n', polname)
+  else format(E'The policy %I on subscriptions is your own: whoever meets its condition reads the '
+    'row, beside its owner: %s. If that is more than you want:\n', polname,
+    replace(condition, ';', ',')) end
+  || format('drop policy %I on public.subscriptions;', polname)
+from (
+  select p.*, pg_get_expr(polqual, polrelid) as condition from pg_catalog.pg_policy p
+  where polrelid = 'public.subscriptions'::regclass and polcmd in ('r', '*')
+    and polname <> 'Signed-in users read their own subscriptions'
+    and polroles && array[0::oid, 'authenticated'::regrole::oid]
+) as policies
+where polpermissive or condition ~ 'auth\.uid\(';
+
+-- Where else do ids of Stripe's and Clerk's stand? The first rows of each table of the team's are
+-- looked at. A payer is known once billing_customers, or a row of subscriptions, has the customer.
+create temp table billing_ids (relation regclass, place text, name text, kind text) on commit drop;
+do $$
+declare
+  item record;
+  found text;
+begin
+  for item in
+    select c.oid::regclass as relation, format('%I.%I', s.nspname, c.relname) as place,
+      a.attname as name
+    from pg_catalog.pg_attribute a
+    join pg_catalog.pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'm')
+    join pg_catalog.pg_namespace s on s.oid = c.relnamespace
+    join pg_catalog.pg_type t on t.oid = a.atttypid
+      and (t.typcategory = 'S' or t.typname in ('json', 'jsonb'))
+    where a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
+      and s.nspname !~ '^(pg_.*|information_schema|auth|storage|realtime|vault|extensions|cron|net'
+        '|graphql.*|supabase_.*)$' and s.nspname <> 'billing_private'
+      and c.oid not in ('public.billing_customers'::regclass, 'public.gone_customers'::regclass)
+      and (c.oid <> 'public.subscriptions'::regclass or a.attname not in (
+        'stripe_subscription_id', 'stripe_customer_id', 'clerk_owner_id', 'items'))
+      and has_table_privilege(c.oid, 'select')
   loop
-    execute format('revoke all on sequence %s from public, anon, authenticated', name);
-    execute format('grant usage, select on sequence %s to service_role', name);
+    execute format($query$
+      select max(kind) from (select %1$I::text as id from %2$s limit 10000) as sample,
+        coalesce(substring(sample.id from '^(cus|sub|user|org)_[A-Za-z0-9]+$'),
+          substring(sample.id from '^{.*"(cus_)[A-Za-z0-9]+"')) as kind
+      where not (kind = 'sub' and exists (
+          select from public.subscriptions s where s.stripe_subscription_id = sample.id))
+        and not (kind = 'cus' and (
+          exists (select from public.billing_customers c where c.stripe_customer_id = sample.id)
+          or exists (select from public.subscriptions s where s.stripe_customer_id = sample.id
+                     and (s.user_id is not null or s.clerk_owner_id is not null))))
+      $query$, item.name, item.place) into found;
+    if found is not null then
+      insert into pg_temp.billing_ids values (item.relation, item.place, item.name, found);
+    end if;
+  end loop;
+end
+$$;
+
+insert into pg_temp.billing_says
+select format(E'Stripe''s ids stand in subscriptions.%I too. This takes them over:\n'
+  'update public.subscriptions set %2$I = %1$I where %2$I is null and %1$I ~ %3$L;', name,
+  case kind when 'cus' then 'stripe_customer_id' else 'stripe_subscription_id' end, '^' || kind)
+from pg_temp.billing_ids
+where relation = 'public.subscriptions'::regclass and kind in ('cus', 'sub');
+
+insert into pg_temp.billing_says
+select distinct on (payer.place, payer.name) format(E'Stripe''s customers stand in %s.%I: who is '
+  'unknown here could buy again. This takes them over (for test mode, with false in place of true):\n'
+  'insert into public.billing_customers (clerk_owner_id, livemode, stripe_customer_id) '
+  'select distinct on (%3$s) %3$s, true, payer.%2$I from %4$s where payer.%2$I ~ ''^cus_'' '
+  'and %3$s is not null on conflict do nothing;', payer.place, payer.name, clerk_id, source)
+from pg_temp.billing_ids payer
+cross join lateral (
+  select format('payer.%I', o.name) as clerk_id, format('%s payer', o.place) as source
+  from pg_temp.billing_ids o where o.relation = payer.relation and o.kind in ('user', 'org')
+  union all
+  select format('owner.%I', o.name), format('%s payer join %s owner on owner.%I = payer.%I',
+    payer.place, o.place, theirs.attname, ours.attname)
+  from pg_catalog.pg_constraint k
+  join pg_catalog.pg_attribute ours on ours.attrelid = k.conrelid and array[ours.attnum] = k.conkey
+  join pg_catalog.pg_attribute theirs
+    on theirs.attrelid = k.confrelid and array[theirs.attnum] = k.confkey
+  join pg_temp.billing_ids o on o.relation = k.confrelid and o.kind in ('user', 'org')
+  where k.conrelid = payer.relation
+) as owner
+where payer.kind = 'cus' and payer.relation <> 'public.subscriptions'::regclass;
+
+insert into pg_temp.billing_says
+select 'Stripe''s customers stand here too, and nothing tells whose they are in Clerk: '
+  || string_agg(format('%s.%I', place, name), ', ')
+from pg_temp.billing_ids payer
+where kind like 'cus%' and relation <> 'public.subscriptions'::regclass and not exists (
+  select from pg_temp.billing_says
+  where told like format('Stripe''s customers stand in %s.%I:%%', payer.place, payer.name))
+having count(*) > 0;
+
+-- The table of users by another name.
+insert into pg_temp.billing_says
+select format(E'The users of subscriptions.user_id stand in %s, and Clerk''s ids in its column %I. '
+  'This tells billing_user_id(text) so:\ncreate or replace function '
+  'public.billing_user_id(clerk_id text) returns text language sql stable security definer '
+  'set search_path = '''' as $$ select u.%3$I::text from %1$s u '
+  'where u.%2$I::text = billing_user_id.clerk_id $$;', o.place, o.name, theirs.attname)
+from pg_catalog.pg_constraint k
+join pg_catalog.pg_attribute ours on ours.attrelid = k.conrelid and array[ours.attnum] = k.conkey
+join pg_catalog.pg_attribute theirs
+  on theirs.attrelid = k.confrelid and array[theirs.attnum] = k.confkey
+join pg_temp.billing_ids o on o.relation = k.confrelid and o.kind = 'user'
+where k.conrelid = 'public.subscriptions'::regclass and ours.attname = 'user_id'
+  and exists (select from pg_temp.billing_says
+              where told ~ '^(There is no table public.users|public.users has no columns)');
+
+do $$
+declare
+  item record;
+begin
+  delete from billing_private.notices
+  where source = 'billing' and notice not in (select told from pg_temp.billing_says);
+  set local client_min_messages = notice;
+  for item in select distinct told from pg_temp.billing_says loop
+    raise notice '%', item.told;
+    insert into billing_private.notices (source, notice) values ('billing', item.told)
+    on conflict do nothing;
   end loop;
 end
 $$;
@@ -509,3 +718,5 @@ $$;
 notify pgrst, 'reload schema';
 
 commit;
+
+select notice from public.billing_notices();

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from project import Project
 from schema_database import USERS, Database
+from shape import Shape
 
 from sandbox.postgres import HOSTED, Postgres
 
@@ -78,3 +80,11 @@ def subscription() -> dict[str, Any]:
         "livemode": False,
         "as_of": "2026-11-01T12:00:00Z",
     }
+
+
+@pytest.fixture
+def project(postgres: Postgres, shape: Shape) -> Iterator[Project]:
+    """A project with the tables of this shape, not yet upgraded."""
+    project = Project(postgres, f"shape_{shape.name}", shape)
+    yield project
+    project.drop()

@@ -1,0 +1,20 @@
+-- Rights given by column, and to a role of the team's own.
+-- ends: works
+-- payer: user_old cus_OldPayer000001 sub_OldPayer0000000000000001
+-- app authenticated [update|write]: update subscriptions set note = 'mine' returning note
+create table users (id uuid primary key default gen_random_uuid(), clerk_id text unique);
+create table subscriptions (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid references users (id) on delete cascade,
+  stripe_customer_id text,
+  stripe_subscription_id text unique,
+  note text,
+  status text
+);
+revoke all on subscriptions from anon, authenticated;
+grant select, update (note) on subscriptions to authenticated;
+grant select on subscriptions to pg_monitor;
+insert into users (id, clerk_id) values ('00000000-0000-0000-0000-00000000000a', 'user_old');
+insert into subscriptions (user_id, stripe_customer_id, stripe_subscription_id, status)
+  values ('00000000-0000-0000-0000-00000000000a', 'cus_OldPayer000001',
+    'sub_OldPayer0000000000000001', 'active');

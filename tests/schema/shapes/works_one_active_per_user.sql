@@ -1,0 +1,18 @@
+-- A partial unique index says: one active subscription a user.
+-- ends: works
+-- payer: user_old cus_OldPayer000001 sub_OldPayer0000000000000001
+-- tells: one_active_per_user
+create table users (id uuid primary key default gen_random_uuid(), clerk_id text unique);
+create table subscriptions (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid references users (id) on delete set null,
+  stripe_customer_id text,
+  stripe_subscription_id text unique,
+  status text not null
+);
+create unique index one_active_per_user on subscriptions (user_id)
+  where status in ('active', 'trialing');
+insert into users (id, clerk_id) values ('00000000-0000-0000-0000-00000000000a', 'user_old');
+insert into subscriptions (user_id, stripe_customer_id, stripe_subscription_id, status)
+  values ('00000000-0000-0000-0000-00000000000a', 'cus_OldPayer000001',
+    'sub_OldPayer0000000000000001', 'active');

@@ -1,0 +1,16 @@
+-- The table of users has no index on clerk_id: each of our calls would read all of it.
+-- ends: works
+-- payer: user_old cus_OldPayer000001 sub_OldPayer0000000000000001
+-- tells: index.*clerk_id|clerk_id.*index
+create table users (id uuid primary key default gen_random_uuid(), clerk_id text, name text);
+create table subscriptions (
+  id uuid primary key default gen_random_uuid(),
+  user_id uuid references users (id) on delete cascade,
+  stripe_customer_id text,
+  stripe_subscription_id text unique,
+  status text
+);
+insert into users (id, clerk_id) values ('00000000-0000-0000-0000-00000000000a', 'user_old');
+insert into subscriptions (user_id, stripe_customer_id, stripe_subscription_id, status)
+  values ('00000000-0000-0000-0000-00000000000a', 'cus_OldPayer000001',
+    'sub_OldPayer0000000000000001', 'active');

@@ -1,0 +1,58 @@
+"""The upgrade of a team's own table ends in "works" or in "refused, by name, nothing changed"."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from outcome import (
+    Before,
+    answers_the_app,
+    changes_nothing_again,
+    is_guarded,
+    keeps_the_teams,
+    left_alone,
+    let_out,
+    lets_read,
+    recognizes_the_payer,
+    refused_for_good_reason,
+    stores_purchases,
+    tells_again,
+)
+from project import Project, Refused
+from shape import SHAPES, Shape
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=[shape.name for shape in SHAPES])
+def test_it_works_or_is_refused_by_name(project: Project, shape: Shape) -> None:
+    assert list(findings(project, shape)) == []
+
+
+def findings(project: Project, shape: Shape) -> Iterator[str]:
+    before = Before(project)
+    try:
+        told = project.upgrade()
+    except Refused as refused:
+        yield from untold(shape, str(refused))
+        yield from refused_for_good_reason(shape, refused)
+        yield from left_alone(project, before)
+        if shape.way_out == "statements":
+            yield from let_out(project, refused)
+        return
+    yield from untold(shape, told)
+    if shape.ends == "refused":
+        yield f"it has to be refused, and was told this: {told}"
+        return
+    yield from tells_again(project)
+    yield from keeps_the_teams(project, before)
+    yield from stores_purchases(project, told)
+    yield from recognizes_the_payer(project, told)
+    yield from lets_read(project, told)
+    yield from answers_the_app(project, before, told)
+    yield from is_guarded(project, before)
+    yield from changes_nothing_again(project)
+
+
+def untold(shape: Shape, told: str) -> Iterator[str]:
+    for pattern in shape.tells:
+        if not re.search(pattern, told, re.I):
+            yield f"nothing tells {pattern!r}: {told}"
