@@ -121,7 +121,7 @@ class Mirror:
         was_gone = customer in account.gone_customers
         is_gone = any(is_of_deleted_customer(one) for one in subscriptions)
         if was_gone and not subscriptions:
-            is_gone = bool(self._stripe.customer(customer).get("deleted"))
+            is_gone = self._stripe.is_gone(customer)
         if is_gone is not was_gone:
             self._database.mark_customer(customer, gone=is_gone)
 
