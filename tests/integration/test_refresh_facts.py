@@ -5,7 +5,6 @@ from service_under_test import Json, Service, calls, execute, link, put_row, row
 
 from sandbox.world import World
 
-
 LIST_SUBSCRIPTIONS = "GET /v1/subscriptions"
 
 
