@@ -33,6 +33,7 @@ from portal_service.subscription import (
     differences,
     has_more_items,
     is_ignored,
+    is_of_deleted_customer,
     is_ours,
     row_of,
     subscription_of,
@@ -106,13 +107,23 @@ class Mirror:
         except CustomerMissing:
             self.forget_customer(account, customer)
             raise
-        if customer in account.gone_customers:
-            self._database.mark_customer(customer, gone=False)
+        self._note_sign_of_life(account, customer, subscriptions)
         for subscription in subscriptions:
             self._take_in(subscription, known.pop(subscription["id"], None), date)
         for subscription_id in known:  # rows that Stripe did not list
             self.refresh(subscription_id)
         return [one for one in subscriptions if not self._is_ignored(one)]
+
+    def _note_sign_of_life(
+        self, account: Account, customer: str, subscriptions: list[StripeObject]
+    ) -> None:
+        """Stripe's lists go on knowing a customer that was deleted."""
+        was_gone = customer in account.gone_customers
+        is_gone = any(is_of_deleted_customer(one) for one in subscriptions)
+        if was_gone and not subscriptions:
+            is_gone = self._stripe.is_gone(customer)
+        if is_gone is not was_gone:
+            self._database.mark_customer(customer, gone=is_gone)
 
     def forget_customer(self, account: Account, customer: str) -> None:
         """Stripe no longer has this customer: bring its rows to an end, and remember it."""

@@ -15,7 +15,7 @@ from portal_service.errors import ServiceError
 from portal_service.observability import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
-from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeUnavailable
+from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeFailed, StripeUnavailable
 from portal_service.subscription import StripeObject
 
 KEPT_SECONDS = 300.0
@@ -93,9 +93,11 @@ class Catalogue:
     def _ask(self, ask: Callable[[], StripeObject], what: str) -> StripeObject | None:
         try:
             return ask()
-        except NotAtStripe:
-            return None
-        except KeyForbidden:
+        except StripeFailed as error:
+            if isinstance(error, NotAtStripe) or error.code == "portal_not_configured":
+                return None
+            if not isinstance(error, KeyForbidden):
+                raise
             if self._told.first(what):
                 log(
                     logging.WARNING,

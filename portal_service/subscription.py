@@ -55,6 +55,12 @@ def clerk_owner_of_customer(subscription: StripeObject) -> str | None:
     return clerk_owner_of(customer) if isinstance(customer, dict) else None
 
 
+def is_of_deleted_customer(subscription: StripeObject) -> bool:
+    """Whether Stripe, which keeps deleted customers, says so of one that it expanded."""
+    customer = subscription.get("customer")
+    return isinstance(customer, dict) and bool(customer.get("deleted"))
+
+
 def is_ours(subscription: StripeObject, plans: Sequence[Plan]) -> bool:
     """Whether one of its items has one of our prices or products."""
     return any(rank_of(*_price(item), plans) >= 0 for item in items_of(subscription))

@@ -178,6 +178,50 @@ def _calls(stripe: StripeState) -> list[str]:
     return [f"{call['method']} {call['path']}" for call in stripe.calls]
 
 
+def session_of(stripe: StripeState, answer: TestResponse) -> Json:
+    """The checkout session whose address an answer gives."""
+    assert answer.status_code == 200, answer.text
+    return next(s for s in stripe.sessions.values() if s["url"] == (answer.json or {})["url"])
+
+
+def order_of(stripe: StripeState, answer: TestResponse) -> Json:
+    """The parameters that made the session."""
+    order: Json = stripe.orders[session_of(stripe, answer)["id"]]
+    return order
+
+
+def known_subscription(
+    service: Service, price: str = "price_pro", status: str = "active", **more: Any
+) -> Json:
+    """A new subscription of ada's that the service has heard of; Stripe was asked nothing since."""
+    stripe = service.world.stripe
+    subscription = stripe.create_subscription("user_ada", price, status, **more)
+    service.deliver(last_event(stripe, "customer.subscription.created"))
+    stripe.calls.clear()
+    return subscription
+
+
+def subscribe(
+    service: Service, *lines: tuple[str, int | None], customer: str | None = None, **more: Any
+) -> Json:
+    """As `known_subscription`, with several items: prices and quantities."""
+    stripe = service.world.stripe
+    metadata = {"clerk_user_id": "user_ada"}
+    with stripe.lock:
+        customer = customer or stripe.create_customer(metadata=metadata)["id"]
+        subscription = stripe.subscribe(customer, lines, **({"metadata": metadata} | more))
+    service.deliver(last_event(stripe, "customer.subscription.created"))
+    stripe.calls.clear()
+    return subscription
+
+
+def edit_row(world: World, subscription: str, **changes: Any) -> None:
+    """What an operator writes by hand, or what a row was before."""
+    sets = ", ".join(f"{column} = %s" for column in changes)
+    query = f"update subscriptions set {sets} where stripe_subscription_id = %s"
+    execute(world, query, *changes.values(), subscription)
+
+
 def rows(world: World) -> dict[str, Json]:
     """The table, by subscription id."""
     return {row["stripe_subscription_id"]: row for row in world.rows()}
@@ -188,16 +232,6 @@ def execute(world: World, query: str, *values: Any) -> list[Json]:
     with psycopg.connect(world.database_url, row_factory=dict_row) as connection:
         cursor = connection.execute(query, values)
         return cursor.fetchall() if cursor.description else []
-
-
-def moment(**from_now: float) -> str:
-    """A time as the status shows it; days=-1 is yesterday."""
-    return (datetime.now(UTC) + timedelta(**from_now)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def epoch(**from_now: float) -> int:
-    """The same in Stripe's seconds."""
-    return int(time.time() + timedelta(**from_now).total_seconds())
 
 
 def put_row(world: World, **changes: Any) -> Json:

@@ -16,11 +16,12 @@ from service_under_test import (
     last_event,
     link,
     linked,
+    order_of,
     put_row,
     refused,
     rows,
+    session_of,
 )
-from werkzeug.test import TestResponse
 
 from sandbox.stripe_state import StripeState
 from sandbox.world import World
@@ -29,18 +30,6 @@ CUSTOMERS = "POST /v1/customers"
 LIST_SUBSCRIPTIONS = "GET /v1/subscriptions"
 LIST_SESSIONS = "GET /v1/checkout/sessions"
 CREATE = "POST /v1/checkout/sessions"
-
-
-def session_of(stripe: StripeState, answer: TestResponse) -> Json:
-    """The session whose address an answer gives."""
-    assert answer.status_code == 200, answer.text
-    return next(s for s in stripe.sessions.values() if s["url"] == (answer.json or {})["url"])
-
-
-def order_of(stripe: StripeState, answer: TestResponse) -> Json:
-    """The parameters that made the session."""
-    order: Json = stripe.orders[session_of(stripe, answer)["id"]]
-    return order
 
 
 def statuses(stripe: StripeState) -> list[str]:

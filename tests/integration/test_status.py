@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from service_under_test import (
+    PERIOD_END,
     Json,
     Log,
     MakeService,
@@ -16,7 +17,6 @@ from service_under_test import (
     iso,
     last_event,
     link,
-    moment,
     put_row,
     rows,
 )
@@ -140,10 +140,10 @@ def test_entitled_statuses_are_a_setting(world: World, make_service: MakeService
 @pytest.mark.parametrize(
     "changes",
     [
-        {"cancel_at": moment(days=9)},
+        {"cancel_at": PERIOD_END},
         {"cancel_at_period_end": True},
-        {"pause_collection": "void", "pause_resumes_at": moment(days=9)},
-        {"current_period_end": moment(days=-3), "as_of": moment()},
+        {"pause_collection": "void", "pause_resumes_at": PERIOD_END},
+        {"current_period_end": iso(days_ahead(-3)), "as_of": iso(days_ahead(0))},
         {"cancel_at_period_end": None},
     ],
 )
@@ -303,9 +303,9 @@ def test_of_several_items_without_a_plan_the_first_speaks(world: World, service:
         # the plan that is named last
         ({"price_id": "price_team", "product_id": "prod_team"}, {}),
         # the later end, also where the worse one has none
-        ({"current_period_end": moment(days=40)}, {}),
+        ({"current_period_end": iso(days_ahead(35))}, {}),
         ({}, {"current_period_end": None}),
-        ({"price_id": "price_team"}, {"current_period_end": moment(days=40)}),
+        ({"price_id": "price_team"}, {"current_period_end": iso(days_ahead(35))}),
         # a known price before an unknown one
         ({}, {"price_id": "price_x", "product_id": "prod_x"}),
         # the greater id
