@@ -67,9 +67,12 @@ class Catalogue:
 
     def _price_of(self, plan: Plan, interval: str) -> str:
         """The plan's first active price of one such interval."""
+        prices = {price_id: self._price(price_id) for price_id in plan.prices}
+        if all(price is None or price.get("active") is False for price in prices.values()):
+            return plan.prices[0]  # Stripe refuses it, which says what is wrong
         sold: dict[str, str] = {}
-        for price_id in plan.prices:
-            price = self._price(price_id) or {}
+        for price_id, known in prices.items():
+            price = known or {}
             recurring = price.get("recurring") or {}
             if price.get("active") and recurring.get("interval_count") == 1:
                 sold.setdefault(recurring["interval"], price_id)
