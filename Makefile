@@ -23,8 +23,8 @@ sandbox: $(READY) ## Start the service and the world around it, without any acco
 run: $(READY) ## Run the service alone with the settings of .env
 	@$(BIN)/gunicorn wsgi:app
 
-test: $(READY) ## Run the whole test suite
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, with its time if wanted
+	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
 	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy tests/schema/test_shapes_over_http.py

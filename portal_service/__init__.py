@@ -6,15 +6,19 @@
 import re
 from typing import NoReturn
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, current_app, request
+from flask.sansio.app import App
 from flask_cors import CORS
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal_service import billing, errors, health, observability, webhook
-from portal_service.commands import replay, sync
+from portal_service.commands import link, migrate, replay, sync
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
+
+# What OpenTelemetry and Sentry add to a frontend's requests.
+_TRACING_HEADERS = ("traceparent", "tracestate", "baggage", "sentry-trace")
 
 __all__ = ["ConfigError", "Settings", "blueprint", "create_app"]
 
@@ -46,19 +50,32 @@ def blueprint(settings: Settings) -> Blueprint:
 
 
 def _billing_blueprint(services: Services) -> Blueprint:
+    """One blueprint, with none nested in it: what a host app says of it is true of all routes."""
     prefix = services.settings.url_prefix
-    parent = Blueprint("portal_service", __name__, url_prefix=prefix, cli_group="portal")
-    _dress(parent, services.settings)
-    parent.register_blueprint(billing.bp)
-    parent.register_blueprint(webhook.bp)
+    bp = Blueprint("portal_service", __name__, url_prefix=prefix, cli_group="portal")
+    _dress(bp, services.settings)
+    billing.add_routes(bp)
+    webhook.add_routes(bp)
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT"]
-    parent.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
-    parent.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
-    parent.after_request(_tell_true_methods)
-    parent.cli.add_command(sync)
-    parent.cli.add_command(replay)
-    parent.record(lambda state: services.attach(state.app))
-    return parent
+    bp.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
+    bp.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
+    bp.after_request(_tell_true_methods)
+    for command in (sync, replay, link, migrate):
+        bp.cli.add_command(command)
+    bp.record(lambda state: services.attach(state.app))
+    # Whether the host app's protection was there before us, or comes after.
+    bp.record(lambda state: _exempt_from_csrf(state.app, bp))
+    bp.before_app_request(lambda: _exempt_from_csrf(current_app, bp))
+    return bp
+
+
+def _exempt_from_csrf(app: App, bp: Blueprint) -> None:
+    """Flask-WTF of a host app wants its token in each POST. Ours are guarded by a signature, a
+    Bearer token or the Origin.
+    """
+    csrf = app.extensions.get("csrf")
+    if csrf is not None and type(csrf).__module__.startswith("flask_wtf"):
+        csrf.exempt(bp)
 
 
 def _dress(scaffold: Flask | Blueprint, settings: Settings) -> None:
@@ -69,7 +86,7 @@ def _dress(scaffold: Flask | Blueprint, settings: Settings) -> None:
         scaffold,
         origins=[re.compile(pattern) for pattern in settings.origin_patterns],
         methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID", *_TRACING_HEADERS],
         expose_headers=["X-Request-ID", "Retry-After"],
         supports_credentials=False,
         max_age=600,

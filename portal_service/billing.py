@@ -1,42 +1,43 @@
-"""The blueprint for the frontend: thin views. Each says who may call and what it counts against."""
+"""The frontend's routes: thin views. Each says who may call and what it counts against."""
 
 from typing import Any
 
-from flask import Blueprint
+from flask import Blueprint, request
 
 from portal_service import caller, checkout, deadline, inputs, portal
 from portal_service import refresh as refreshing
-from portal_service.observability import unknown_price
+from portal_service.caller import Caller
+from portal_service.entitlement import best_row, status_object
 from portal_service.services import services
-from portal_service.subscription import best_row, has_unknown_price, status_object
-
-bp = Blueprint("billing", __name__)
 
 
-@bp.post("/portal")
+def add_routes(bp: Blueprint) -> None:
+    bp.add_url_rule("/portal", view_func=create_portal_session, methods=["POST"])
+    bp.add_url_rule("/checkout", view_func=create_checkout_session, methods=["POST"])
+    bp.add_url_rule("/subscription", view_func=show_subscription, methods=["GET"])
+    bp.add_url_rule("/subscription/refresh", view_func=refresh_subscription, methods=["POST"])
+
+
 def create_portal_session() -> dict[str, Any]:
-    user = _spender()
-    return {"url": portal.session_url(services(), user, inputs.json_body(portal.FIELDS))}
+    owner, fields = _spender(), inputs.json_body(portal.FIELDS)
+    return {"url": portal.session_url(services(), owner, fields, _origin())}
 
 
-@bp.post("/checkout")
 def create_checkout_session() -> dict[str, Any]:
     deadline.allow(deadline.CHECKOUT_SECONDS)
-    user = _spender()
-    return {"url": checkout.session_url(services(), user, inputs.json_body(checkout.FIELDS))}
+    owner, fields = _spender(), inputs.json_body(checkout.FIELDS)
+    return {"url": checkout.session_url(services(), owner, fields, _origin())}
 
 
-@bp.get("/subscription")
 def show_subscription() -> dict[str, Any]:
-    return _status(caller.signed_in(services()).clerk_user_id)
+    return _status(caller.signed_in(services()))
 
 
-@bp.post("/subscription/refresh")
 def refresh_subscription() -> dict[str, Any]:
     who = caller.signed_in(services())
     caller.count(services(), who, "refresh", services().settings.refresh_rate_limit)
     refreshing.refresh(services(), who.clerk_user_id, inputs.json_body(refreshing.FIELDS))
-    return _status(who.clerk_user_id)
+    return _status(who)
 
 
 def _spender() -> str:
@@ -47,10 +48,21 @@ def _spender() -> str:
     return who.clerk_user_id
 
 
-def _status(clerk_user_id: str) -> dict[str, Any]:
+def _origin() -> str:
+    """Of the page that asks."""
+    return request.headers.get("Origin", "")
+
+
+def _status(who: Caller) -> dict[str, Any]:
     settings = services().settings
-    account = services().database.account(clerk_user_id)
-    best = best_row(account, settings.plans, settings.entitled_statuses)
-    if best and has_unknown_price(best, settings.plans):
-        unknown_price(best)
-    return status_object(account, settings.plans, settings.entitled_statuses, settings.livemode)
+    account = refreshing.account_of(services(), who.clerk_user_id)
+    if best := best_row(account.rows, settings.plans, settings.entitled_statuses):
+        services().mirror.reports.row(best)
+    return status_object(
+        account,
+        settings.plans,
+        settings.entitled_statuses,
+        livemode=settings.livemode,
+        may_spend=not who.impersonated,
+        offers_trial=settings.offers_trial,
+    )

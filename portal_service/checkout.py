@@ -1,90 +1,75 @@
-"""A Checkout session for the caller, never a second charge: the table is asked, then Stripe, then
-the sessions that are still open.
+"""A Checkout session for the caller, never a second charge: the table is asked, Stripe decides. Of
+all sessions that a customer could pay one stays open: open_session.py.
 """
 
-import hashlib
-import json
-import time
-from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
-from portal_service import inputs
+from portal_service import deadline, inputs, open_session
+from portal_service.entitlement import Account, best_row, is_running
 from portal_service.errors import ServiceError
 from portal_service.services import Services
-from portal_service.stripe_api import CustomerMissing, StripeRefused, StripeUnavailable
-from portal_service.subscription import (
-    Account,
-    StripeObject,
-    best_row,
-    clerk_user_of,
-    is_live,
-    live_row,
-    row_of,
+from portal_service.stripe_errors import (
+    CustomerMissing,
+    KeyForbidden,
+    KeyInUse,
+    StripeFailed,
+    StripeUnavailable,
 )
+from portal_service.subscription import is_running_at_stripe
 
-FIELDS = ("plan", "price", "quantity", "locale", "return_path")
-_FINGERPRINT = "portal_service_fingerprint"
-_SESSION_ID = "checkout_session_id={CHECKOUT_SESSION_ID}"  # Stripe replaces it: not to be encoded
+FIELDS = ("plan", "interval", "price", "quantity", "locale", "return_path")
+_SESSION_ID = "checkout_session_id"
 
-Params = dict[str, Any]
+Params = open_session.Params
 
 
-def session_url(services: Services, clerk_user_id: str, fields: dict[str, Any]) -> str:
+def session_url(
+    services: Services, clerk_owner_id: str, fields: dict[str, Any], origin: str
+) -> str:
     """The address of a Checkout session.
 
-    fields: of the body: plan or price, quantity, locale, return_path.
-    Raises ServiceError, already_subscribed among them.
+    fields: of the body: plan with interval, or price; quantity, locale, return_path.
+    origin: of the page that asks. Raises ServiceError, already_subscribed among them.
     """
-    settings = services.settings
-    params_for = _wanted(services, clerk_user_id, fields)
-    account = services.database.account(clerk_user_id)
-    if live_row(account, settings.plans, settings.entitled_statuses):
-        raise ServiceError("already_subscribed")
-    customer = _known_customer(services, account) or _new_customer(services, clerk_user_id, None)
-    again = False
+    wanted = _wanted(services, clerk_owner_id, fields, origin)
+    account = _not_running(services, services.database.account(clerk_owner_id))
+    known, gone = _customers(services, account)
+    customer = known or _new_customer(services, clerk_owner_id, gone)
     try:
-        return _session_for(services, account, params_for(customer))
+        return open_session.url(services, account, customer, wanted)
     except CustomerMissing:
-        customer = _new_customer(services, clerk_user_id, customer)
-    except StripeUnavailable as error:
-        if not error.replayed:
-            raise
-        again = True
-    return _session_for(services, account, params_for(customer), again)
+        services.mirror.forget_customer(account, customer)
+    # As any other request decides from now on: two customers could both be sold to.
+    account = services.database.account(clerk_owner_id)
+    known, gone = _customers(services, account)
+    customer = known or _new_customer(services, clerk_owner_id, gone or customer)
+    return open_session.url(services, account, customer, wanted)
 
 
-def _wanted(
-    services: Services, clerk_user_id: str, fields: dict[str, Any]
-) -> Callable[[str], Params]:
-    """Everything that Stripe is sent but the customer; all bad input is refused here."""
+def _wanted(services: Services, clerk_owner_id: str, fields: dict[str, Any], origin: str) -> Params:
+    """What Stripe is sent but the customer; all bad input is refused here."""
     settings = services.settings
-    return_url = inputs.return_url(fields, settings)
+    app_url = settings.app_url_for(origin)
+    return_url = inputs.return_url(fields, settings, app_url)
+    quantity = inputs.quantity(fields) or 1
+    price = services.catalogue.wanted_price(fields)
+    line: Params = {"price": price}
+    if not services.catalogue.is_metered(price):  # Stripe refuses a quantity for those
+        line["quantity"] = quantity
     ours: Params = {
         "mode": "subscription",
-        "line_items": [
-            {"price": inputs.price(fields, settings.plans), "quantity": inputs.quantity(fields)}
-        ],
-        "success_url": _with_session_id(
-            return_url or settings.app_url + settings.checkout_success_path
-        ),
-        "cancel_url": return_url or settings.app_url + settings.checkout_cancel_path,
-        "client_reference_id": clerk_user_id,
-        "metadata": {"clerk_user_id": clerk_user_id},
-        "subscription_data": {"metadata": {"clerk_user_id": clerk_user_id}},
+        "line_items": [line],
+        "success_url": _with_session_id(return_url or app_url + settings.checkout_success_path),
+        "cancel_url": return_url or app_url + settings.checkout_cancel_path,
+        "client_reference_id": clerk_owner_id,
+        "metadata": {"clerk_user_id": clerk_owner_id},
+        "subscription_data": {"metadata": {"clerk_user_id": clerk_owner_id}},
     }
     if locale := inputs.locale(fields, inputs.CHECKOUT_LOCALES):
         ours["locale"] = locale
-    merged = _merged(settings.checkout_params or {}, ours)
-    return lambda customer: {**merged, **_customer_update(merged), "customer": customer}
-
-
-def _merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Params:
-    """Both, hash by hash; ours where both set one."""
-    result = {**theirs, **ours}
-    for name in theirs.keys() & ours.keys():
-        if isinstance(theirs[name], dict) and isinstance(ours[name], dict):
-            result[name] = _merged(theirs[name], ours[name])
-    return result
+    merged = open_session.merged(settings.checkout_params or {}, ours)
+    return {**merged, **_customer_update(merged)}
 
 
 def _customer_update(params: Params) -> Params:
@@ -99,80 +84,73 @@ def _customer_update(params: Params) -> Params:
 
 
 def _with_session_id(url: str) -> str:
+    """Stripe replaces the braces, and only where they are not encoded. An id of an earlier checkout
+    goes: the page would read that one.
+    """
     address, hash_, fragment = url.partition("#")
-    return address + ("&" if "?" in address else "?") + _SESSION_ID + hash_ + fragment
+    path, _, query = address.partition("?")
+    kept = [part for part in query.split("&") if part and part.partition("=")[0] != _SESSION_ID]
+    query = "&".join([*kept, _SESSION_ID + "={CHECKOUT_SESSION_ID}"])
+    return f"{path}?{query}{hash_}{fragment}"
 
 
-def _known_customer(services: Services, account: Account) -> str | None:
-    if account.linked_customer:
-        return account.linked_customer
-    best = best_row(account, services.settings.plans, services.settings.entitled_statuses)
-    return best["stripe_customer_id"] if best else None
+def _not_running(services: Services, account: Account) -> Account:
+    """The account, unless a subscription of it is running. The table alone may be behind: Stripe is
+    asked about each customer of a row that says so, and only its answer lets a row stop blocking.
+    """
+    running = _running_rows(services, account)
+    if not running:
+        return account
+    quiet = set()
+    for customer in {
+        row["stripe_customer_id"]: None for row in running if row["stripe_customer_id"]
+    }:
+        try:
+            if any(map(is_running_at_stripe, services.mirror.refresh_customer(account, customer))):
+                raise ServiceError("already_subscribed")
+        except CustomerMissing:
+            pass  # its rows were brought to an end
+        except (StripeUnavailable, KeyForbidden, deadline.OutOfTime) as error:
+            raise ServiceError("already_subscribed") from error
+        quiet.add(customer)
+    account = services.database.account(account.clerk_owner_id)
+    for row in _running_rows(services, account):
+        if row["stripe_subscription_id"] or row["stripe_customer_id"] not in quiet:
+            raise ServiceError("already_subscribed")
+    return account
 
 
-def _new_customer(services: Services, clerk_user_id: str, replaced: str | None) -> str:
-    """Make the user's customer and keep it before going on: a double click makes the same one."""
+def _running_rows(services: Services, account: Account) -> list[dict[str, Any]]:
+    plans, entitled = services.settings.plans, services.settings.entitled_statuses
+    return [row for row in account.rows if is_running(row, plans, entitled)]
+
+
+def _customers(services: Services, account: Account) -> tuple[str | None, str | None]:
+    """The customer to sell to, and one that Stripe no longer has, which a new one replaces."""
+    best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
+    known = [c for c in (account.linked_customer, best and best["stripe_customer_id"]) if c]
+    present = [customer for customer in known if customer not in account.gone_customers]
+    return (present or [None])[0], (known or [None])[0]
+
+
+def _new_customer(services: Services, clerk_owner_id: str, replaced: str | None) -> str:
+    """Make the owner's customer and keep it before going on: a double click makes the same one."""
     mode = "live" if services.settings.livemode else "test"
-    key = f"portal_service-customer-{mode}-{clerk_user_id}-{replaced or 'none'}"
-    metadata = {"clerk_user_id": clerk_user_id}
-    try:
-        customer = services.stripe.create_customer(metadata, key)
-    except StripeUnavailable as error:
-        if not error.replayed:
-            raise
-        # An old fault that Stripe keeps with the key must not keep the user out for a day.
-        customer = services.stripe.create_customer(metadata, f"{key}-{int(time.time() // 60)}")
-    services.database.link_customer(clerk_user_id, customer)
+    key = f"portal_service-customer-{mode}-{clerk_owner_id}-{replaced or 'none'}"
+    replays = 0
+    for _ in deadline.rounds():
+        try:
+            # Once alone after an old error: trying twice, a new one can't be told from it.
+            with deadline.within(services.settings.stripe_timeout) if replays else nullcontext():
+                customer = services.stripe.create_customer(
+                    {"clerk_user_id": clerk_owner_id}, f"{key}-{replays}" if replays else key
+                )
+            break
+        except KeyInUse:
+            continue
+        except StripeFailed as error:
+            if not error.replayed:
+                raise
+            replays += 1  # an old error that Stripe keeps with the key for a day
+    services.database.link_customer(clerk_owner_id, customer)
     return customer
-
-
-def _session_for(services: Services, account: Account, params: Params, again: bool = False) -> str:
-    """again: Stripe keeps an error with the key of the minute; now the second makes the key."""
-    _refuse_if_live_at_stripe(services, account, params["customer"])
-    sessions = services.stripe.newest_checkout_sessions(params["customer"])
-    fingerprint = _digest(params)
-    open_ours = [s for s in sessions if _is_open_and_ours(s)]
-    same = next((s for s in open_ours if s["metadata"].get(_FINGERPRINT) == fingerprint), None)
-    for session in open_ours:
-        if session is not same:
-            _expire(services, session["id"])
-    if same:
-        return str(same["url"])
-    sent = _merged(params, {"metadata": {_FINGERPRINT: fingerprint}})
-    # Stripe replays a key for a day, whatever became of the session: the newest one and the minute
-    # make a new try a new key, and two clicks the same.
-    newest = sessions[0]["id"] if sessions else "none"
-    key = _digest([sent, newest, int(time.time() // (1 if again else 60))])
-    return services.stripe.create_checkout_session(sent, f"portal_service-checkout-{key}")
-
-
-def _refuse_if_live_at_stripe(services: Services, account: Account, customer: str) -> None:
-    """The table alone may be behind: with a wrong webhook secret it is, from the first day."""
-    subscriptions = services.mirror.refresh_customer(customer, account.rows)
-    plans = services.settings.plans
-    if any(is_live(row_of(subscription, plans, None)) for subscription in subscriptions):
-        raise ServiceError("already_subscribed")
-
-
-def _is_open_and_ours(session: StripeObject) -> bool:
-    return (
-        session["status"] == "open"
-        and session["mode"] == "subscription"
-        and clerk_user_of(session) is not None
-    )
-
-
-def _expire(services: Services, session_id: str) -> None:
-    """Two open sessions can both be paid. One that was paid this very moment refuses to expire."""
-    try:
-        services.stripe.expire_checkout_session(session_id)
-    except StripeRefused as refused:
-        session = services.stripe.checkout_session(session_id)
-        if session["status"] == "complete":
-            raise ServiceError("already_subscribed") from refused
-        if session["status"] == "open":
-            raise
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

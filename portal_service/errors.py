@@ -28,6 +28,7 @@ ERRORS = {
     "stripe_refused": (409, "The payment provider refused this request"),
     "rate_limited": (429, "Too many requests; try again later"),
     "portal_not_configured": (500, "The customer portal is not configured yet"),
+    "checkout_not_configured": (500, "This plan can't be bought yet"),
     "internal_error": (500, "Something went wrong on our side"),
     "stripe_unavailable": (503, "The payment provider does not answer; try again later"),
     "database_unavailable": (503, "The database does not answer; try again later"),

@@ -18,7 +18,11 @@ BODY_LIMIT = 16 * 1024
 WEBHOOK_LIMIT = 1024 * 1024
 _LONGEST_URL = 2000
 
-FLOWS = ("payment_method_update", "subscription_cancel", "subscription_update")
+FLOWS = (
+    "payment_method_update", "subscription_cancel", "subscription_update",
+    "subscription_update_confirm", "subscription_pause", "customer_update",
+)  # fmt: skip
+INTERVALS = ("month", "year", "week", "day")
 # Stripe's two lists; a test holds them to the SDK's.
 _COMMON_LOCALES = (
     "auto", "bg", "cs", "da", "de", "el", "en", "en-GB", "es", "es-419", "et", "fi", "fil",
@@ -27,6 +31,8 @@ _COMMON_LOCALES = (
 )  # fmt: skip
 PORTAL_LOCALES = (*_COMMON_LOCALES, "en-AU", "en-CA", "en-IE", "en-IN", "en-NZ", "en-SG")
 CHECKOUT_LOCALES = (*_COMMON_LOCALES, "hi-IN")
+# What browsers mean by a language that Stripe calls otherwise.
+_LOCALE_ALIASES = {"no": "nb", "nn": "nb", "zh-hant": "zh-TW", "zh-hant-hk": "zh-HK"}
 
 
 def bad(detail: str) -> ServiceError:
@@ -74,23 +80,36 @@ def flow(fields: dict[str, Any]) -> str | None:
     return wanted
 
 
-def price(fields: dict[str, Any], plans: tuple[Plan, ...]) -> str:
-    """The price that a plan's name, or a listed price, stands for; the first plan's by default."""
-    if "plan" in fields and "price" in fields:
-        raise bad("Send a plan or a price, not both")
-    if "price" in fields:
-        listed = [price for plan in plans for price in plan.prices]
-        if fields["price"] not in listed:
+def price(fields: dict[str, Any], plans: tuple[Plan, ...]) -> str | None:
+    """A listed price; None where a plan is wanted."""
+    wanted = fields.get("price")
+    if wanted is not None:
+        if "plan" in fields or "interval" in fields:
+            raise bad("Send a price, or a plan with an interval, not both")
+        if wanted not in [price for plan in plans for price in plan.prices]:
             raise bad("price is not a price of a plan")
-        return str(fields["price"])
-    for plan in plans:
-        if fields.get("plan", plans[0].name) == plan.name:
-            return plan.prices[0]
-    raise bad(f"plan is one of {', '.join(plan.name for plan in plans)}")
+    return wanted
 
 
-def quantity(fields: dict[str, Any]) -> int:
-    wanted = fields.get("quantity", 1)
+def plan(fields: dict[str, Any], plans: tuple[Plan, ...]) -> Plan:
+    """The plan of that name, the first one by default."""
+    for known in plans:
+        if fields.get("plan", plans[0].name) == known.name:
+            return known
+    raise bad(f"plan is one of {', '.join(known.name for known in plans)}")
+
+
+def interval(fields: dict[str, Any]) -> str | None:
+    wanted = fields.get("interval")
+    if wanted is not None and wanted not in INTERVALS:
+        raise bad(f"interval is one of {', '.join(INTERVALS)}")
+    return wanted
+
+
+def quantity(fields: dict[str, Any]) -> int | None:
+    wanted = fields.get("quantity")
+    if wanted is None:
+        return None
     if not isinstance(wanted, int) or isinstance(wanted, bool) or not 1 <= wanted <= 999_999:
         raise bad("quantity is a whole number from 1")
     return wanted
@@ -106,17 +125,23 @@ def checkout_session_id(fields: dict[str, Any]) -> str | None:
 
 
 def locale(fields: dict[str, Any], supported: Iterable[str]) -> str | None:
-    """An exact match, else the language, else `auto`; None where nothing was asked for."""
+    """An exact match, else what browsers mean, else the language, else `auto`; None where nothing
+    was asked for.
+    """
     wanted = fields.get("locale")
     if wanted is None:
         return None
     by_name = {name.lower(): name for name in supported}
     name = wanted.lower().replace("_", "-") if isinstance(wanted, str) else ""
-    return by_name.get(name) or by_name.get(name.partition("-")[0]) or "auto"
+    while name:
+        if found := by_name.get(name) or _LOCALE_ALIASES.get(name):
+            return found
+        name = name.rpartition("-")[0]
+    return "auto"
 
 
-def return_url(fields: dict[str, Any], settings: Settings) -> str | None:
-    """Where to come back to: a path of the app, or an address whose origin is allowed."""
+def return_url(fields: dict[str, Any], settings: Settings, app_url: str) -> str | None:
+    """Where to come back to: a path below `app_url`, or an address whose origin is allowed."""
     wanted = fields.get("return_path")
     if wanted is None:
         return None
@@ -130,7 +155,7 @@ def return_url(fields: dict[str, Any], settings: Settings) -> str | None:
     if "\\" in wanted or re.match(r"//", wanted):
         raise wrong
     if wanted.startswith("/"):
-        return settings.app_url + wanted
+        return app_url + wanted
     try:
         parts = urlsplit(wanted)
         allowed = re.match(r"https?://[^/]", wanted) and settings.allows_origin(origin_of(wanted))

@@ -8,9 +8,6 @@ Knows no HTTP and no SQL. docs/ordering.md says what each part is for.
 """
 
 import logging
-import random
-import time
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -18,18 +15,25 @@ import stripe
 
 from portal_service import deadline
 from portal_service.config import Settings
+from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
-from portal_service.observability import LIVE_MISSING, log, unknown_price
+from portal_service.observability import LIVE_MISSING, log
+from portal_service.reports import Reports
 from portal_service.single_flight import Flight, SingleFlight
-from portal_service.stripe_api import CustomerMissing, NotAtStripe, Stripe
+from portal_service.stripe_api import Stripe
+from portal_service.stripe_errors import CustomerMissing, KeyForbidden, NotAtStripe
 from portal_service.subscription import (
     COLUMNS,
-    KNOWN_STATUSES,
+    ENDED,
     Row,
     StripeObject,
-    clerk_user_of,
+    clerk_owner_of,
+    clerk_owner_of_customer,
     customer_of,
-    has_unknown_price,
+    differences,
+    has_more_items,
+    is_ignored,
+    is_of_deleted_customer,
     is_ours,
     row_of,
     subscription_of,
@@ -51,7 +55,6 @@ CHECKOUT_EVENTS = frozenset(
     {"checkout.session.completed", "checkout.session.async_payment_succeeded"}
 )
 OUR_RELEASE = stripe.api_version.partition(".")[2]
-_JITTER_SECONDS = 0.1
 
 
 class Mirror:
@@ -62,6 +65,7 @@ class Mirror:
         self._database = database
         self._stripe = stripe_
         self._flights: SingleFlight[Outcome] = SingleFlight()
+        self.reports = Reports(settings)
 
     def apply(self, event: Event) -> Outcome:
         """Take in one verified event. Once this returns, what it says is committed."""
@@ -77,42 +81,71 @@ class Mirror:
             return self.apply_checkout(event["data"]["object"])
         return self._apply_snapshot(event)
 
-    def refresh(self, subscription_id: str, clerk_user_id: str | None = None) -> Outcome:
+    def refresh(self, subscription_id: str, clerk_owner_id: str | None = None) -> Outcome:
         """Ask Stripe for the present state and write it.
 
-        clerk_user_id: of the metadata of the checkout session that made the subscription.
+        clerk_owner_id: of the metadata of the checkout session that made the subscription.
         """
         return self._flights.run(
-            subscription_id, lambda flight: self._refresh(subscription_id, flight), clerk_user_id
+            subscription_id, lambda flight: self._refresh(subscription_id, flight), clerk_owner_id
         )
 
-    def refresh_customer(self, customer: str, rows: Iterable[Row]) -> list[StripeObject]:
-        """Ask Stripe for all subscriptions of a customer, write them, and return them.
+    def refresh_customer(self, account: Account, customer: str) -> list[StripeObject]:
+        """Ask Stripe for all subscriptions of a customer, write them, and return those that are our
+        business.
 
-        rows: those that the database has, read before this call.
+        account: whose customer it is, read before this call.
         Raises CustomerMissing, after the rows were brought to an end.
         """
         known = {
             row["stripe_subscription_id"]: row
-            for row in rows
+            for row in (*account.rows, *account.ignored_rows)
             if row["stripe_customer_id"] == customer and row["stripe_subscription_id"]
         }
-        missing = None
-        subscriptions: list[StripeObject] = []
         try:
             subscriptions, date = self._stripe.subscriptions_of(customer)
-        except CustomerMissing as error:
-            missing = error
+        except CustomerMissing:
+            self.forget_customer(account, customer)
+            raise
+        self._note_sign_of_life(account, customer, subscriptions)
         for subscription in subscriptions:
-            row = known.pop(subscription["id"], None)
-            if not self._write(row_of(subscription, self._settings.plans, date), row,
-                               self._owner(subscription, None)):  # fmt: skip
-                self.refresh(subscription["id"])
+            self._take_in(subscription, known.pop(subscription["id"], None), date)
         for subscription_id in known:  # rows that Stripe did not list
             self.refresh(subscription_id)
-        if missing:
-            raise missing
-        return subscriptions
+        return [one for one in subscriptions if not self._is_ignored(one)]
+
+    def _note_sign_of_life(
+        self, account: Account, customer: str, subscriptions: list[StripeObject]
+    ) -> None:
+        """Stripe's lists go on knowing a customer that was deleted."""
+        was_gone = customer in account.gone_customers
+        is_gone = any(is_of_deleted_customer(one) for one in subscriptions)
+        if was_gone and not subscriptions:
+            is_gone = self._stripe.is_gone(customer)
+        if is_gone is not was_gone:
+            self._database.mark_customer(customer, gone=is_gone)
+
+    def forget_customer(self, account: Account, customer: str) -> None:
+        """Stripe no longer has this customer: bring its rows to an end, and remember it."""
+        for row in (*account.rows, *account.ignored_rows):
+            open_row = row["stripe_subscription_id"] and row["status"] not in ENDED
+            if open_row and row["stripe_customer_id"] == customer:
+                self.refresh(row["stripe_subscription_id"])
+        # Last: whom a live subscription of ours names is not gone, our key is another account's.
+        self._database.mark_customer(customer, gone=True)
+
+    def _take_in(self, subscription: StripeObject, row: Row | None, date: datetime | None) -> None:
+        """Write a subscription of a customer's list. One that ended, whose row says so, changes no
+        more, and customers can have hundreds.
+        """
+        new_row = row_of(subscription, self._settings.plans, date)
+        if row is None and self._is_ignored(subscription):
+            return
+        over = row is not None and row["status"] in ENDED and row["clerk_owner_id"]
+        if row is not None and over and not differences(row, new_row):
+            return
+        if not self._write(new_row, row, self._owner(subscription, None)):
+            self.refresh(subscription["id"])
 
     def _is_for_us(self, event: Event) -> bool:
         """Not the other mode's, not a connected account's."""
@@ -125,27 +158,24 @@ class Mirror:
 
     def _apply_snapshot(self, event: Event) -> Outcome:
         subscription = event["data"]["object"]
-        owner = self._owner(subscription, None)
         release = (event.get("api_version") or "").partition(".")[2]
-        if release == OUR_RELEASE and not subscription.get("test_clock"):
+        whole = not has_more_items(subscription)
+        if whole and release == OUR_RELEASE and not subscription.get("test_clock"):
             stamp = datetime.fromtimestamp(event["created"], UTC)
-            stored = self._database.upsert(
-                row_of(subscription, self._settings.plans, stamp), owner, None
-            )
-            if stored:
-                self._shout_about(stored)
+            new_row = row_of(subscription, self._settings.plans, stamp)
+            if self._upsert(new_row, self._owner(subscription, None), None):
                 return "applied"
-        if self._is_strangers(subscription, subscription["id"]):
+        if whole and self._is_none_of_ours(subscription, subscription["id"]):
             return "ignored"
         return self.refresh(subscription["id"])
 
     def apply_checkout(self, session: StripeObject) -> Outcome:
         """Take in a completed checkout session: ask for the subscription that it made."""
         subscription = subscription_of(session)
-        return self.refresh(subscription, clerk_user_of(session)) if subscription else "ignored"
+        return self.refresh(subscription, clerk_owner_of(session)) if subscription else "ignored"
 
     def _refresh(self, subscription_id: str, flight: Flight[Outcome]) -> Outcome:
-        for _ in _rounds():
+        for _ in deadline.rounds():
             row = self._database.row(subscription_id)
             if row and row["livemode"] not in (None, self._settings.livemode):
                 return "ignored"  # the other mode's: under this key Stripe can't tell
@@ -156,13 +186,12 @@ class Mirror:
                 new_row = self._without_stripe(subscription_id, row, missing.date)
                 owner = None
             else:
-                if row is None and self._is_strangers(subscription, None):
+                if row is None and self._is_none_of_ours(subscription, None):
                     return "ignored"
                 new_row = row_of(subscription, self._settings.plans, date)
                 owner = self._owner(subscription, flight)
             if new_row is None:
                 return "ignored"
-            self._log_disagreement(new_row, owner)
             stored = self._write(new_row, row, owner)
             if stored:
                 unchanged = row and row["updated_at"] == stored["updated_at"]
@@ -173,8 +202,14 @@ class Mirror:
         """Write over the revision that was read; always, also when nothing is new: a slower
         question that began earlier must find its revision used.
         """
-        self._shout_about(new_row)
-        return self._database.upsert(new_row, owner, row["revision"] if row else 0)
+        return self._upsert(new_row, owner, row["revision"] if row else 0)
+
+    def _upsert(self, new_row: Row, owner: str | None, expected_revision: int | None) -> Row | None:
+        stored = self._database.upsert(new_row, owner, expected_revision)
+        if stored:
+            self.reports.row(stored)
+            self.reports.owner(stored, owner)
+        return stored
 
     def _without_stripe(
         self, subscription_id: str, row: Row | None, date: datetime | None
@@ -191,7 +226,7 @@ class Mirror:
                 "a live subscription is unknown at Stripe: is STRIPE_SECRET_KEY another account's?",
                 subscription=subscription_id,
             )
-            raise ServiceError("internal_error")
+            raise KeyForbidden
         if row is None:
             return None
         content = {column: row[column] for column in COLUMNS}
@@ -202,16 +237,21 @@ class Mirror:
                 "ended_at": row["ended_at"] or ended}  # fmt: skip
 
     def _owner(self, subscription: StripeObject, flight: Flight[Outcome] | None) -> str | None:
-        """Whom the metadata names. It counts only on a subscription that is for one of our plans:
-        others on the account may write anything there.
+        """Whom the metadata names: the subscription's, its checkout session's, its customer's. It
+        counts only on a subscription to one of our plans: others may write anything there.
         """
         if not is_ours(subscription, self._settings.plans):
             return None
-        named = [clerk_user_of(subscription), *(flight.notes if flight else ())]
+        named = [
+            clerk_owner_of(subscription),
+            *(flight.notes if flight else ()),
+            clerk_owner_of_customer(subscription),
+        ]
         return next((name for name in named if name), None)
 
-    def _is_strangers(self, subscription: StripeObject, subscription_id: str | None) -> bool:
-        """Whether it is none of our business: none of our plans, no row, no known customer.
+    def _is_none_of_ours(self, subscription: StripeObject, subscription_id: str | None) -> bool:
+        """Whether it is somebody else's: none of our plans, no row, and no known customer or only
+        ignored products.
 
         subscription_id: where it isn't known yet that there is no row.
         """
@@ -220,35 +260,15 @@ class Mirror:
         if subscription_id and self._database.row(subscription_id):
             return False
         customer = customer_of(subscription)
-        return customer is None or not self._database.knows_customer(customer)
+        return (
+            self._is_ignored(subscription)
+            or customer is None
+            or not self._database.knows_customer(customer)
+        )
 
-    def _log_disagreement(self, row: Row, named: str | None) -> None:
-        """A customer that is somebody's stays theirs, whatever the metadata says."""
-        linked = self._database.linked_user(row["stripe_customer_id"]) if named else None
-        if linked and linked != named:
-            log(
-                logging.WARNING,
-                "the metadata names another user than the one that the customer is linked to",
-                subscription=row["stripe_subscription_id"],
-                linked=linked,
-                named=named,
-            )
-
-    def _shout_about(self, row: Row) -> None:
-        """What an operator must know, since somebody may pay for it and get nothing."""
-        if has_unknown_price(row, self._settings.plans):
-            unknown_price(row)
-        if row["status"] not in KNOWN_STATUSES:
-            log(logging.ERROR, "a subscription has an unknown status", status=row["status"])
+    def _is_ignored(self, subscription: StripeObject) -> bool:
+        return is_ignored(subscription, self._settings.plans, self._settings.ignored_products)
 
 
 def _is_thin(event: Event) -> bool:
     return event.get("object") == "v2.core.event"
-
-
-def _rounds() -> Iterator[int]:
-    """Again and again with jitter, until the budget ends."""
-    for round_ in range(1000):
-        if round_:
-            time.sleep(random.uniform(0, deadline.attempt(_JITTER_SECONDS)))  # noqa: S311
-        yield round_

@@ -26,6 +26,9 @@ WEBHOOKS = Counter("portal_webhook_outcomes_total", "Webhooks by outcome", ["typ
 UNKNOWN_PRICES = Counter(
     "portal_unknown_prices_total", "Subscriptions seen with a price that STRIPE_PLANS lacks"
 )
+UNCLAIMED = Counter(
+    "portal_unclaimed_subscriptions_total", "Subscriptions to our plans stored without an owner"
+)
 LIVE_MISSING = Counter(
     "portal_live_subscriptions_missing_total",
     "Live subscriptions that Stripe does not have under our key: the key of another account?",
@@ -171,18 +174,6 @@ def _route() -> str:
 def note(**fields: Any) -> None:
     """Add fields to the log line of the request that is running."""
     g.setdefault("portal_log", {}).update(fields)
-
-
-def unknown_price(row: dict[str, Any]) -> None:
-    """Somebody may be paying for a plan that this service can't name."""
-    UNKNOWN_PRICES.inc()
-    log(
-        logging.ERROR,
-        "a subscription has a price that STRIPE_PLANS does not list",
-        subscription=row["stripe_subscription_id"],
-        price=row["price_id"],
-        product=row["product_id"],
-    )
 
 
 def _end(_: BaseException | None) -> None:

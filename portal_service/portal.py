@@ -5,70 +5,157 @@ the subscription comes from the request.
 from typing import Any
 
 from portal_service import inputs
+from portal_service.entitlement import (
+    Account,
+    best_row,
+    customers_of,
+    present_customers_of,
+    running_row,
+)
 from portal_service.errors import ServiceError
 from portal_service.services import Services
-from portal_service.stripe_api import CustomerMissing
-from portal_service.subscription import Account, Row, best_row, live_row
+from portal_service.stripe_errors import CustomerMissing, StripeRefused
+from portal_service.subscription import Row, StripeObject, items_of, main_item, plan_name
 
-FIELDS = ("flow", "return_path", "locale")
+_CHANGE = ("plan", "interval", "price", "quantity")
+FIELDS = ("flow", "return_path", "locale", *_CHANGE)
+
+Params = dict[str, Any]
 
 
-def session_url(services: Services, clerk_user_id: str, fields: dict[str, Any]) -> str:
+def session_url(
+    services: Services, clerk_owner_id: str, fields: dict[str, Any], origin: str
+) -> str:
     """The address of a new portal session.
 
-    fields: of the body: flow, return_path, locale. Raises ServiceError.
+    fields: of the body: flow, return_path, locale; with the flow that confirms a change: plan with
+    interval, or price; quantity. origin: of the page that asks. Raises ServiceError.
     """
     settings = services.settings
-    flow = inputs.flow(fields)
+    flow = _flow(services, fields)
     locale = inputs.locale(fields, inputs.PORTAL_LOCALES)
-    return_url = inputs.return_url(fields, settings) or (
-        settings.app_url + settings.portal_return_path
-    )
-    account = services.database.account(clerk_user_id)
-    live = live_row(account, settings.plans, settings.entitled_statuses)
-    customer = _customer(services, account, live)
-    params: dict[str, Any] = {"customer": customer, "return_url": return_url}
+    app_url = settings.app_url_for(origin)
+    return_url = inputs.return_url(fields, settings, app_url)
+    return_url = return_url or app_url + settings.portal_return_path
+    account = services.database.account(clerk_owner_id)
+    running = running_row(account.rows, settings.plans, settings.entitled_statuses)
+    customer = _customer(services, account, running)
+    params: Params = {"customer": customer, "return_url": return_url}
     if locale:
         params["locale"] = locale
     if settings.portal_configuration:
         params["configuration"] = settings.portal_configuration
-    if flow_data := _flow_data(flow, live, return_url):
-        params["flow_data"] = flow_data
     try:
-        return services.stripe.create_portal_session(params)
+        return _session(services, params, _flow_data(services, flow, fields, running), running)
     except CustomerMissing:
-        for row in account.rows:
-            if row["stripe_customer_id"] == customer and row["stripe_subscription_id"]:
-                services.mirror.refresh(row["stripe_subscription_id"])
+        services.mirror.forget_customer(account, customer)
         raise
 
 
-def _customer(services: Services, account: Account, live: Row | None) -> str:
-    """That of the live subscription, else the linked one, else that of the best row."""
-    best = best_row(account, services.settings.plans, services.settings.entitled_statuses)
+def _flow(services: Services, fields: dict[str, Any]) -> str | None:
+    """The flow that is asked for, once what is to be changed is known to be possible."""
+    flow = inputs.flow(fields)
+    change = [name for name in _CHANGE if name in fields]
+    if flow != "subscription_update_confirm":
+        if change:
+            raise inputs.bad(f"{change[0]} goes with the flow subscription_update_confirm")
+        return flow
+    if not change:
+        raise inputs.bad("Say what to change to: a plan, a price or a quantity")
+    plans = services.settings.plans
+    inputs.quantity(fields), inputs.interval(fields), inputs.price(fields, plans)
+    inputs.plan(fields, plans)
+    return flow
+
+
+def _customer(services: Services, account: Account, running: Row | None) -> str:
+    """That of the running subscription, else the linked one, else that of the best row."""
+    best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
+    present = present_customers_of(account)
     candidates = [
-        live and live["stripe_customer_id"],
+        running and running["stripe_customer_id"],
         account.linked_customer,
         best and best["stripe_customer_id"],
-        *(row["stripe_customer_id"] for row in account.rows),
+        *present,
     ]
     for customer in candidates:
-        if customer:
+        if customer in present:
             return str(customer)
-    raise ServiceError("user_not_found" if account.user_id is None else "no_subscription")
+    nobody = account.user_id is None and not customers_of(account)
+    raise ServiceError("user_not_found" if nobody else "no_subscription")
 
 
-def _flow_data(flow: str | None, live: Row | None, return_url: str) -> dict[str, Any] | None:
+def _session(
+    services: Services, params: Params, flow_data: Params | None, running: Row | None
+) -> str:
+    """Stripe can't show a flow for every subscription; then the plain portal can do it."""
+    if flow_data is None:
+        return services.stripe.create_portal_session(params)
+    flow_data["after_completion"] = {
+        "type": "redirect",
+        "redirect": {"return_url": params["return_url"]},
+    }
+    try:
+        return services.stripe.create_portal_session({**params, "flow_data": flow_data})
+    except CustomerMissing:
+        raise
+    except StripeRefused:
+        if flow_data["type"] not in flow_data or running is None:
+            raise
+        subscription, _ = services.stripe.subscription(running["stripe_subscription_id"])
+        if not _is_beyond_flows(subscription):
+            raise
+    return services.stripe.create_portal_session(params)
+
+
+def _flow_data(
+    services: Services, flow: str | None, fields: dict[str, Any], running: Row | None
+) -> Params | None:
+    """What Stripe is told of a flow; None opens the plain portal."""
     if flow is None:
         return None
-    data: dict[str, Any] = {
-        "type": flow,
-        "after_completion": {"type": "redirect", "redirect": {"return_url": return_url}},
-    }
-    if flow == "payment_method_update":
-        return data
-    if live is None:
+    if flow in ("payment_method_update", "customer_update"):
+        return {"type": flow}
+    if running is None or not running["stripe_subscription_id"]:
         raise ServiceError("no_subscription")
-    if flow == "subscription_cancel" and (live["cancel_at"] or live["cancel_at_period_end"]):
+    if flow == "subscription_cancel" and (running["cancel_at"] or running["cancel_at_period_end"]):
         return None  # Stripe refuses to cancel twice; the plain portal is where it can be undone
-    return {**data, flow: {"subscription": live["stripe_subscription_id"]}}
+    about: Params = {"subscription": running["stripe_subscription_id"]}
+    if flow == "subscription_update_confirm":
+        subscription, _ = services.stripe.subscription(running["stripe_subscription_id"])
+        changed = _changed_item(services, fields, subscription)
+        if changed is None:
+            return None
+        about["items"] = [changed]
+    return {"type": flow, flow: about}
+
+
+def _changed_item(
+    services: Services, fields: dict[str, Any], subscription: StripeObject
+) -> Params | None:
+    """The item as it is to be; None where it is so already, or where Stripe can't show it."""
+    if _is_beyond_flows(subscription):
+        return None
+    plans, catalogue = services.settings.plans, services.catalogue
+    item = main_item(subscription, plans)
+    present = {"id": item["id"], "price": item["price"]["id"], "quantity": item.get("quantity")}
+    changed = dict(present)
+    if fields.keys() & {"plan", "price", "interval"}:
+        if "price" not in fields:
+            plan = plan_name(present["price"], item["price"].get("product"), plans)
+            fields = {"plan": plan or plans[0].name, **fields}
+        recurring = item["price"].get("recurring") or {}
+        single = recurring.get("interval") if recurring.get("interval_count") == 1 else None
+        changed["price"] = catalogue.wanted_price(fields, single)
+    if catalogue.is_metered(changed["price"]):
+        changed["quantity"] = None
+    else:
+        changed["quantity"] = inputs.quantity(fields) or present["quantity"] or 1
+    if changed == present:
+        return None
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def _is_beyond_flows(subscription: StripeObject) -> bool:
+    """Stripe's flows take one item, and no schedule (API reference, Portal Session)."""
+    return len(items_of(subscription)) > 1 or bool(subscription.get("schedule"))

@@ -10,11 +10,14 @@ from limits.strategies import FixedWindowRateLimiter
 from portal_service.clerk import Clerk
 from portal_service.config import Settings
 from portal_service.mirror import Mirror
+from portal_service.once import Once
+from portal_service.plans import Catalogue
 from portal_service.single_flight import SingleFlight
 from portal_service.stripe_api import Stripe
 from portal_service.supabase_db import Database
 
 _EXTENSION = "portal_service"
+_OUTLIVED_AGAIN_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,26 @@ class Services:
     stripe: Stripe
     clerk: Clerk
     mirror: Mirror
+    catalogue: Catalogue
     limiter: FixedWindowRateLimiter
-    refreshes: SingleFlight[None]  # of one user each
+    refreshes: SingleFlight[None]  # of one owner, or of one row past its own date, each
+    outlived: Once  # the rows past their own date that Stripe was asked about
 
     @classmethod
     def of(cls, settings: Settings) -> "Services":
         database, stripe = Database(settings), Stripe(settings)
         mirror = Mirror(settings, database, stripe)
-        limiter = _limiter(settings.rate_limit_storage_uri)
-        return cls(settings, database, stripe, Clerk(settings), mirror, limiter, SingleFlight())
+        return cls(
+            settings,
+            database,
+            stripe,
+            Clerk(settings),
+            mirror,
+            Catalogue(settings, stripe),
+            _limiter(settings.rate_limit_storage_uri),
+            SingleFlight(),
+            Once(_OUTLIVED_AGAIN_SECONDS),
+        )
 
     def attach(self, app: App) -> None:
         app.extensions[_EXTENSION] = self

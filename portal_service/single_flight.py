@@ -21,6 +21,7 @@ class Flight(Generic[T]):
         self._done = threading.Event()
         self._outcome: T | None = None
         self._error: BaseException | None = None
+        self.ran_out_of_time = False  # the leader's budget did, which was its own
 
     def fly(self, work: "Callable[[Flight[T]], T]") -> None:
         try:
@@ -29,6 +30,7 @@ class Flight(Generic[T]):
             self._outcome = work(self)
         except BaseException as error:
             self._error = error
+            self.ran_out_of_time = isinstance(error, deadline.OutOfTime) or deadline.is_spent()
 
     def land(self) -> None:
         self.before = None
@@ -45,10 +47,6 @@ class Flight(Generic[T]):
         if self._error is not None:
             raise self._error
         return cast(T, self._outcome)
-
-    @property
-    def ran_out_of_time(self) -> bool:
-        return isinstance(self._error, deadline.OutOfTime)
 
 
 class SingleFlight(Generic[T]):

@@ -1,11 +1,10 @@
-"""What Stripe holds: every call to Stripe, and the one mapping of its errors. Answers are plain
-dicts. Decides nothing about money and knows no HTTP of ours.
+"""What Stripe holds: every call to Stripe. Answers are plain dicts; errors are those of
+stripe_errors. Decides nothing about money and knows no HTTP of ours.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -16,9 +15,15 @@ from urllib3 import Timeout
 
 from portal_service import deadline
 from portal_service.config import Settings
-from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, label, log, scrub
-from portal_service.subscription import StripeObject
+from portal_service.observability import log
+from portal_service.stripe_errors import (
+    CustomerMissing,
+    NotAtStripe,
+    StripeUnavailable,
+    header_date,
+    translated,
+)
+from portal_service.subscription import StripeObject, has_more_items
 
 T = TypeVar("T")
 Around = Callable[[Callable[[], Any]], Any]
@@ -29,51 +34,8 @@ _PAGE = 100
 _RETRY_PAUSE_SECONDS = 0.5
 
 
-_CURES = {
-    "portal_not_configured": "Save the settings once in Stripe's dashboard, Settings > Billing > "
-    "Customer portal (for this mode), or set STRIPE_PORTAL_CONFIGURATION",
-    "internal_error": "Check STRIPE_SECRET_KEY, its permissions and STRIPE_CHECKOUT_PARAMS",
-}
-
-
 def _at_once(ask: Callable[[], Any]) -> Any:
     return ask()
-
-
-class StripeUnavailable(ServiceError):
-    """Raised when trying again can help: no answer, too many requests, a fault of Stripe's.
-
-    replayed: the error is an old one that Stripe kept with the idempotency key, for a day.
-    """
-
-    code = "stripe_unavailable"
-
-    def __init__(self, replayed: bool = False) -> None:
-        super().__init__()
-        self.replayed = replayed
-
-
-class StripeRefused(ServiceError):
-    """Raised when Stripe said no for good."""
-
-    code = "stripe_refused"
-
-
-class CustomerMissing(StripeRefused):
-    """Raised when Stripe does not know the customer (any more, or under this key)."""
-
-    code = "customer_not_found"
-
-
-class NotAtStripe(StripeRefused):
-    """Raised when the object that was asked for does not exist under this key.
-
-    date: the moment of the answer on Stripe's clock.
-    """
-
-    def __init__(self, date: datetime | None) -> None:
-        super().__init__()
-        self.date = date
 
 
 class _BudgetSession(requests.Session):
@@ -95,9 +57,14 @@ class Stripe:
         self._settings = settings
 
     def subscription(self, subscription_id: str) -> tuple[StripeObject, datetime | None]:
-        """The subscription now, and the moment on Stripe's clock. Raises NotAtStripe."""
-        found = self._call(lambda c, o: c.v1.subscriptions.retrieve(subscription_id, {}, o))
-        return found.to_dict(), _date(found)
+        """The subscription now with its customer, and the moment on Stripe's clock.
+
+        Raises NotAtStripe.
+        """
+        found = self._call(
+            lambda c, o: c.v1.subscriptions.retrieve(subscription_id, {"expand": ["customer"]}, o)
+        )
+        return self._with_all_items(found.to_dict()), _date(found)
 
     def subscriptions_of(
         self, customer: str, around: Around = _at_once
@@ -108,10 +75,10 @@ class Stripe:
         """
         found: list[StripeObject] = []
         date = None
-        params = {"customer": customer, "status": "all"}
+        params = {"customer": customer, "status": "all", "expand": ["data.customer"]}
         for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
             date = date or _date(page)  # the first page is the oldest truth among them
-            found += [subscription.to_dict() for subscription in page.data]
+            found += [self._with_all_items(one.to_dict(), around) for one in page.data]
         return found, date
 
     def all_subscriptions(
@@ -121,9 +88,22 @@ class Stripe:
 
         after: the id of the last one that was seen. around: how each page is asked for.
         """
-        params = {"status": "all"} | ({"starting_after": after} if after else {})
+        params: dict[str, Any] = {"status": "all", "expand": ["data.customer"]}
+        if after:
+            params["starting_after"] = after
         for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
-            yield from (subscription.to_dict() for subscription in page.data)
+            yield from (self._with_all_items(one.to_dict(), around) for one in page.data)
+
+    def _with_all_items(
+        self, subscription: StripeObject, around: Around = _at_once
+    ) -> StripeObject:
+        """Stripe shows ten items of a subscription; the rest is listed on its own."""
+        if has_more_items(subscription):
+            params = {"subscription": subscription["id"]}
+            pages = self._pages(lambda c, p, o: c.v1.subscription_items.list(p, o), params, around)
+            items = [item.to_dict() for page in pages for item in page.data]
+            subscription["items"] = {"data": items, "has_more": False}
+        return subscription
 
     def event(self, event_id: str) -> StripeObject:
         """Raises NotAtStripe."""
@@ -143,20 +123,54 @@ class Stripe:
         )
         return str(created.id)
 
+    def customer(self, customer_id: str) -> StripeObject:
+        """A deleted one is `{"deleted": True}` with its id. Raises NotAtStripe."""
+        return self._call(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o)).to_dict()
+
+    def is_gone(self, customer_id: str) -> bool:
+        """Whether the customer was deleted, or never was there."""
+        try:
+            return bool(self.customer(customer_id).get("deleted"))
+        except (NotAtStripe, CustomerMissing):
+            return True
+
+    def price(self, price_id: str) -> StripeObject:
+        """Raises NotAtStripe, KeyForbidden."""
+        return self._call(
+            lambda c, o: c.v1.prices.retrieve(price_id, {}, o), optional=True
+        ).to_dict()
+
+    def portal_configuration(self, configuration_id: str) -> StripeObject:
+        """Raises NotAtStripe, KeyForbidden."""
+        found = self._call(
+            lambda c, o: c.v1.billing_portal.configurations.retrieve(configuration_id, {}, o),
+            optional=True,
+        )
+        return found.to_dict()
+
     def create_portal_session(self, params: dict[str, Any]) -> str:
-        """The URL of a new session: a credential, never to be logged. Raises CustomerMissing."""
+        """The URL of a new session: a credential, never to be logged.
+
+        Raises CustomerMissing, StripeRefused.
+        """
         created = self._call(
             lambda c, o: c.v1.billing_portal.sessions.create(params, o)  # type: ignore[arg-type]
         )
         return str(created.url)
 
-    def create_checkout_session(self, params: dict[str, Any], idempotency_key: str) -> str:
-        """The URL of a new session. Raises CustomerMissing."""
+    def create_checkout_session(
+        self, params: dict[str, Any], idempotency_key: str
+    ) -> tuple[str, bool]:
+        """The URL of a session, and whether it is one that the key made before.
+
+        Raises CustomerMissing, KeyInUse.
+        """
         created = self._call(
             lambda c, o: c.v1.checkout.sessions.create(params, o),  # type: ignore[arg-type]
             idempotency_key,
         )
-        return str(created.url)
+        headers = created.last_response.headers if created.last_response else {}
+        return str(created.url), headers.get("Idempotent-Replayed") == "true"
 
     def checkout_session(self, session_id: str) -> StripeObject:
         """Raises NotAtStripe."""
@@ -208,14 +222,21 @@ class Stripe:
                 return
             params["starting_after"] = page.data[-1].id
 
-    def _call(self, ask: Callable[[stripe.StripeClient, Any], T], key: str | None = None) -> T:
+    def _call(
+        self,
+        ask: Callable[[stripe.StripeClient, Any], T],
+        key: str | None = None,
+        *,
+        optional: bool = False,
+    ) -> T:
+        """optional: the service does without, so a key that may not ask is no fault."""
         options: dict[str, Any] = {"max_network_retries": self._retries()}
         if key:
             options["idempotency_key"] = key
         try:
             return ask(self._client, options)
         except stripe.StripeError as error:
-            raise _translated(error) from error
+            raise translated(error, optional=optional) from error
         except (AttributeError, TypeError) as error:
             # The SDK trips over an error body that is not Stripe's: a proxy's on the way.
             log(logging.ERROR, "stripe call failed", reason="garbage", exc_info=error)
@@ -229,52 +250,4 @@ class Stripe:
 
 def _date(answer: Any) -> datetime | None:
     response = answer.last_response
-    return None if response is None else _header_date(response.headers)
-
-
-def _header_date(headers: Any) -> datetime | None:
-    try:
-        return parsedate_to_datetime(headers["Date"])
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _translated(error: stripe.StripeError) -> ServiceError:
-    """Stripe's error as ours. The log gets what an operator needs to mend it."""
-    details = error.error
-    code = getattr(details, "code", None) or error.code
-    param = getattr(details, "param", None)
-    translated = _kind(error, code, param)
-    VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
-    log(
-        logging.ERROR if translated.status >= 500 else logging.WARNING,
-        "stripe call failed",
-        answer=translated.code,
-        status=error.http_status,
-        stripe_type=type(error).__name__,
-        stripe_code=code,
-        stripe_param=param,
-        stripe_request_id=error.request_id,
-        stripe_message=scrub(error.user_message or str(error)),
-        cure=_CURES.get(translated.code),
-    )
-    return translated
-
-
-def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> ServiceError:
-    status = error.http_status
-    if status in (401, 403):  # our key
-        return ServiceError("internal_error")
-    if status is None or status >= 500 or status in (409, 429) or code == "rate_limit":
-        return StripeUnavailable((error.headers or {}).get("Idempotent-Replayed") == "true")
-    if not isinstance(error, (stripe.InvalidRequestError, stripe.CardError)):
-        return StripeUnavailable() if status < 400 else StripeRefused()
-    if (code or "").startswith("parameter_") or code == "url_invalid":
-        return ServiceError("internal_error")
-    if "No configuration provided" in (error.user_message or ""):
-        return ServiceError("portal_not_configured")
-    if code == "resource_missing" and param == "customer":
-        return CustomerMissing()
-    if status == 404:
-        return NotAtStripe(_header_date(error.headers))
-    return StripeRefused()
+    return None if response is None else header_date(response.headers)

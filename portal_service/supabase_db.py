@@ -13,15 +13,19 @@ from supabase import Client, ClientOptions, create_client
 
 from portal_service import deadline
 from portal_service.config import Settings
+from portal_service.entitlement import Account, is_ignored_row
 from portal_service.errors import ServiceError
 from portal_service.observability import VENDOR_ERRORS, label, log
-from portal_service.subscription import COLUMNS, Account, Row
+from portal_service.subscription import COLUMNS, Row
 
-ROW_COLUMNS = (*COLUMNS, "user_id", "revision", "created_at", "updated_at")
+ROW_COLUMNS = (*COLUMNS, "clerk_owner_id", "user_id", "revision", "created_at", "updated_at")
 # Postgres: deadlock detected, could not serialize. Both mean: somebody else was writing.
 _CONFLICTS = ("40P01", "40001")
-# PostgREST and Postgres: a column, table or function that the migrations would have made.
-_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST202", "PGRST204", "PGRST205")
+# Postgres' classes of a wrong value, and `raise` of a trigger: the next try fails as well.
+_REFUSALS = ("22", "23", "P0")
+# PostgREST and Postgres: a column, table or function that the migrations would have made, or a
+# schema of its own that is not exposed.
+_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
 _CONNECTIONS = 32
 PAGE = 500
 
@@ -37,34 +41,65 @@ class DatabaseError(ServiceError):
         self.message = message
 
 
+class ValueRefused(DatabaseError):
+    """Raised when the database refuses a value for good, as a number that is too large, or a
+    customer that is somebody else's. Trying again can't help.
+    """
+
+    code = "internal_error"
+
+
 class Database:
     """One Supabase admin client, made on first use: after Gunicorn's fork, never before."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def account(self, clerk_user_id: str) -> Account:
-        """The user, the customer and the rows of one Clerk user, in one call."""
+    def account(self, clerk_owner_id: str) -> Account:
+        """The user, the customers and the rows of one owner, in one call."""
         found = self._call(
-            "billing_account", clerk_user_id=clerk_user_id, livemode=self._settings.livemode
+            "billing_account", clerk_owner_id=clerk_owner_id, livemode=self._settings.livemode
         )
+        plans, ignored = self._settings.plans, self._settings.ignored_products
+        rows: list[Row] = []
+        ignored_rows: list[Row] = []
+        for row in found["subscriptions"]:
+            (ignored_rows if is_ignored_row(row, plans, ignored) else rows).append(row)
         return Account(
-            clerk_user_id,
+            clerk_owner_id,
             found["user_id"],
             found["stripe_customer_id"],
-            tuple(found["subscriptions"]),
+            tuple(rows),
+            tuple(ignored_rows),
+            frozenset(found["gone_customers"]),
         )
 
-    def link_customer(self, clerk_user_id: str, customer: str) -> None:
+    def link_customer(self, clerk_owner_id: str, customer: str) -> None:
+        """Keep whose customer this is. Raises ValueRefused where it is somebody else's."""
         self._call(
             "link_customer",
-            clerk_user_id=clerk_user_id,
+            clerk_owner_id=clerk_owner_id,
             livemode=self._settings.livemode,
             stripe_customer_id=customer,
         )
 
+    def mark_customer(self, customer: str, gone: bool) -> None:
+        """Remember that Stripe no longer has a customer under our key, or that it has."""
+        self._call(
+            "mark_customer",
+            stripe_customer_id=customer,
+            livemode=self._settings.livemode,
+            gone=gone,
+        )
+
+    def gone_customers(self) -> list[str]:
+        """Those that Stripe no longer has, of the mode of our key. For commands."""
+        query = self._client.table("gone_customers").select("stripe_customer_id")
+        rows = self._execute(query.eq("livemode", self._settings.livemode))
+        return [row["stripe_customer_id"] for row in rows]
+
     def upsert(
-        self, row: Row, clerk_user_id: str | None, expected_revision: int | None
+        self, row: Row, clerk_owner_id: str | None, expected_revision: int | None
     ) -> Row | None:
         """Write what Stripe says; the function of the ordering rule, in its three statements.
 
@@ -75,7 +110,7 @@ class Database:
             rows = self._call(
                 "upsert_subscription",
                 subscription=row,
-                clerk_user_id=clerk_user_id,
+                clerk_owner_id=clerk_owner_id,
                 expected_revision=expected_revision,
             )
         except DatabaseError as error:
@@ -106,16 +141,21 @@ class Database:
         rows = self._execute(query.in_("stripe_subscription_id", subscription_ids))
         return {row["stripe_subscription_id"]: row for row in rows}
 
-    def linked_user(self, customer: str) -> str | None:
-        """The Clerk id that the customer is linked to."""
-        query = self._client.table("billing_customers").select("clerk_user_id")
+    def owner_of_customer(self, customer: str) -> str | None:
+        """Clerk's id of whom the customer is linked to."""
+        query = self._client.table("billing_customers").select("clerk_owner_id")
         rows = self._execute(query.eq("stripe_customer_id", customer).limit(1))
-        return rows[0]["clerk_user_id"] if rows else None
+        return rows[0]["clerk_owner_id"] if rows else None
 
     def knows_customer(self, customer: str) -> bool:
         query = self._client.table("subscriptions").select("stripe_customer_id")
         rows = query.eq("stripe_customer_id", customer).limit(1)
-        return self.linked_user(customer) is not None or bool(self._execute(rows))
+        return self.owner_of_customer(customer) is not None or bool(self._execute(rows))
+
+    def refused_write(self) -> str | None:
+        """Why a purchase can't be stored, in Postgres' words; None where it can. Stores nothing."""
+        reasons = self._call("billing_trial_write")
+        return str(reasons[0]) if reasons else None
 
     def missing_schema(self) -> str | None:
         """The first thing that the migrations would have made, by name; None when all is there."""
@@ -123,7 +163,7 @@ class Database:
             self._execute(
                 self._client.table("subscriptions").select(",".join(ROW_COLUMNS)).limit(1)
             )
-            self._call("billing_account", clerk_user_id="", livemode=self._settings.livemode)
+            self._call("billing_account", clerk_owner_id="", livemode=self._settings.livemode)
         except DatabaseError as error:
             if error.database_code in _SCHEMA_CODES:
                 return _missing_name(error.message)
@@ -144,7 +184,10 @@ class Database:
             event_hooks={"request": [self._limit_time]},
         )
         options = ClientOptions(
-            httpx_client=transport, postgrest_client_retry=False, auto_refresh_token=False
+            schema=self._settings.supabase_schema,
+            httpx_client=transport,
+            postgrest_client_retry=False,
+            auto_refresh_token=False,
         )
         return create_client(self._settings.supabase_url, self._settings.supabase_key, options)
 
@@ -157,7 +200,7 @@ class Database:
 
     def _execute(self, query: Any) -> Any:
         try:
-            data = query.execute().data
+            data = self._answer(query)
         except APIError as error:
             raise self._failed(error.code or "", error.message or "") from error
         except (httpx.HTTPError, deadline.OutOfTime) as error:
@@ -166,15 +209,25 @@ class Database:
             raise self._failed("garbage", "the answer is not JSON")
         return data
 
+    def _answer(self, query: Any) -> Any:
+        """Asked once more at once where the connection was reset, as gateways do to idle ones: each
+        of our calls is a read, a compare-and-swap, or right when it is repeated.
+        """
+        try:
+            return query.execute().data
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            return query.execute().data
+
     def _failed(self, code: str, message: str) -> DatabaseError:
         VENDOR_ERRORS.labels("supabase", label(code)).inc()
         level = logging.INFO if code in _CONFLICTS else logging.ERROR
         log(level, "supabase call failed", code=code, vendor_message=message)
-        return DatabaseError(code, message)
+        kind = ValueRefused if code[:2] in _REFUSALS and len(code) == 5 else DatabaseError
+        return kind(code, message)
 
 
 def _missing_name(message: str) -> str:
     """Which of our own names a complaint of PostgREST's is about; never its text."""
     names = [f"subscriptions.{column}" for column in ROW_COLUMNS]
-    names += ["billing_account", "billing_customers", "subscriptions"]
+    names += ["billing_account", "billing_customers", "gone_customers", "subscriptions"]
     return next((name for name in names if re.search(rf"\b{name}\b", message)), "schema")

@@ -1,4 +1,4 @@
-"""The blueprint for Stripe: a signed delivery -> the mirror -> its outcome. 2xx is said only after
+"""Stripe's route: a signed delivery -> the mirror -> its outcome. 2xx is said only after
 what the event says is committed; a fault of anybody's is 5xx, so that Stripe delivers again.
 
 Rules: docs.stripe.com/webhooks/signature.
@@ -21,17 +21,17 @@ from portal_service.errors import ServiceError
 from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS, Event
 from portal_service.observability import WEBHOOKS, log, note
 from portal_service.services import services
-from portal_service.stripe_api import StripeRefused
-from portal_service.subscription import clerk_user_of, is_ours, row_of, subscription_of
+from portal_service.subscription import clerk_owner_of, is_ours, row_of, subscription_of
 
 TOLERANCE_SECONDS = 300
 # Postgres keeps no NUL, and UTF-8 has no half of a surrogate pair.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
-bp = Blueprint("webhook", __name__)
+
+def add_routes(bp: Blueprint) -> None:
+    bp.add_url_rule("/webhook", view_func=receive_webhook, methods=["POST"])
 
 
-@bp.post("/webhook")
 def receive_webhook() -> dict[str, Any]:
     payload = inputs.raw_body(inputs.WEBHOOK_LIMIT)
     secrets = services().settings.stripe_webhook_secrets
@@ -40,8 +40,10 @@ def receive_webhook() -> dict[str, Any]:
     note(event=event.get("id"), type=event["type"])
     try:
         outcome = services().mirror.apply(event)
-    except StripeRefused as refused:
-        raise ServiceError("internal_error") from refused  # for the frontend 4xx, for Stripe ours
+    except ServiceError as error:
+        if error.status == 503:
+            raise
+        raise ServiceError("internal_error") from error  # what is 4xx for a frontend is ours here
     note(outcome=outcome)
     WEBHOOKS.labels(_label(event["type"]), outcome).inc()
     return {"received": True, "outcome": outcome}
@@ -113,10 +115,11 @@ def _is_readable(event: Event, plans: Sequence[Plan]) -> bool:
         return True
     snapshot = event["data"]["object"]
     try:
-        used = [clerk_user_of(snapshot)]
+        used = [clerk_owner_of(snapshot)]
         if event["type"] in SUBSCRIPTION_EVENTS:
             stamp = datetime.fromtimestamp(event["created"], UTC)
-            used += row_of(snapshot, plans, stamp).values()
+            row = row_of(snapshot, plans, stamp)
+            used += [*row.values(), *(v for item in row["items"] for v in item.values())]
             is_ours(snapshot, plans)
         else:
             used.append(subscription_of(snapshot))

@@ -13,6 +13,7 @@ import secrets
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -98,7 +99,9 @@ class Postgres:
 
     url: str
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
+        """settings: of the server, instead of those that make tests fast."""
+        self._settings = _FAST if settings is None else settings
         self.data_dir = data_dir.absolute()
         self.log = self.data_dir / "log"
         self._data = self.data_dir / "data"
@@ -195,11 +198,12 @@ class Postgres:
     def _launch(self) -> None:
         assert self._lock is not None
         self._port = _free_port()
-        settings = _FAST | {
+        settings = dict(self._settings) | {
             "listen_addresses": "127.0.0.1",
             "port": str(self._port),
             "unix_socket_directories": "",
             "max_connections": "200",
+            "timezone": "UTC",  # as hosted projects have it, whatever this machine's is
         }
         server = [str(self._bin / "postgres"), "-D", self._directory]
         server += [f"--{name}={value}" for name, value in settings.items()]
@@ -265,12 +269,12 @@ class Postgres:
         return f"postgresql://{role}:{self._password}@127.0.0.1:{self._port}/{database}"
 
 
-def migrate(url: str) -> list[str]:
-    """Apply every file of supabase/migrations in order; return what it had to say."""
+def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
+    """Apply every migration of the folder in order; return what they had to say."""
     notices: list[str] = []
     with psycopg.connect(url, autocommit=True) as connection:
         connection.add_notice_handler(lambda notice: notices.append(notice.message_primary or ""))
-        for path in sorted(MIGRATIONS.glob("*.sql")):
+        for path in sorted(folder.glob("*.sql")):
             connection.execute(path.read_bytes())
     return notices
 
@@ -283,6 +287,11 @@ def reset(url: str) -> None:
             "delete from subscriptions; delete from billing_customers;"
             " delete from gone_customers; delete from users"
         )
+
+
+def program(name: str) -> Path:
+    """One of the wheel's programs, as pg_dump."""
+    return _wheel() / "pginstall" / "bin" / name
 
 
 def _wheel() -> Path:

@@ -13,10 +13,11 @@ from werkzeug.http import http_date
 from sandbox import stripe_calls as calls
 from sandbox import stripe_pages, stripe_params
 from sandbox import stripe_shapes as shapes
-from sandbox.faults import SLOW_SECONDS, Faults
-from sandbox.stripe_errors import ParameterError, StripeError
+from sandbox.faults import Faults
+from sandbox.stripe_errors import ParameterError, StripeError, masked, not_permitted
 from sandbox.stripe_idempotency import IdempotencyKeys
 from sandbox.stripe_state import StripeState
+from sandbox.stripe_trouble import Trouble
 
 Json = dict[str, Any]
 Answer = tuple[int, Json]
@@ -26,14 +27,6 @@ log = logging.getLogger("sandbox.stripe")
 NO_KEY = (
     "You did not provide an API key. You need to provide your API key in the Authorization "
     "header, using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
-)
-FAILED = StripeError(
-    "An unknown error occurred (the sandbox was told to answer so).", status=500, type="api_error"
-)
-TOO_MANY = StripeError(
-    "Request rate limit exceeded (the sandbox was told to answer so).",
-    status=429,
-    code="rate_limit",
 )
 
 
@@ -52,7 +45,9 @@ def create_app(
     is still held back; tests use it to let two calls meet.
     """
     app = flask.Flask(__name__)
-    api = _Api(state, faults, api_keys, before_answer or (lambda method, path: None), sleep)
+    api = _Api(
+        state, Trouble(faults, sleep), api_keys, before_answer or (lambda method, path: None)
+    )
     state.public_url = _where(public_url)
     app.register_blueprint(stripe_pages.blueprint(state))
     for call in calls.CALLS:
@@ -100,26 +95,25 @@ class _Api:
     def __init__(
         self,
         state: StripeState,
-        faults: Faults,
+        trouble: Trouble,
         api_keys: set[str],
         before_answer: Callable[[str, str], None],
-        sleep: Callable[[float], None],
     ) -> None:
         self.state = state
-        self.faults = faults
+        self.trouble = trouble
         self.api_keys = api_keys
         self.before_answer = before_answer
-        self.sleep = sleep
         self.idempotency = IdempotencyKeys()
 
     def view(self, call: calls.Call) -> Callable[..., flask.Response]:
         def answer(**ids: str) -> flask.Response:
             try:
+                self.trouble.hang()
                 self._check_key()
-                if self.faults.stripe == "rate_limited":
-                    raise TOO_MANY
+                self.trouble.refuse()
                 status, body = self._once(call, ids)
             except StripeError as error:
+                self.trouble.travel(2)
                 status, body = error.status, error.body()
             response = flask.jsonify(body)
             response.status_code = status
@@ -156,8 +150,9 @@ class _Api:
         if not key:
             raise StripeError(NO_KEY, status=401)
         if key not in self.api_keys:
-            shown = key[:8] + "*" * 8 + key[-4:] if len(key) > 16 else "*" * len(key)
-            raise StripeError(f"Invalid API Key provided: {shown}", status=401)
+            raise StripeError(f"Invalid API Key provided: {masked(key)}", status=401)
+        if flask.request.path.startswith(tuple(self.state.forbidden.get(key, ()))):
+            raise not_permitted(key, flask.request.method, flask.request.path)
 
     def _once(self, call: calls.Call, ids: dict[str, str]) -> Answer:
         """Execute the call, or say again what was said for its idempotency key."""
@@ -169,6 +164,7 @@ class _Api:
         saved = self.idempotency.begin(store, key, path, sent, self.state.clock())
         if saved is not None:
             flask.g.replayed = True
+            self.trouble.travel(2)
             return saved
         kept: Answer | None = None
         try:
@@ -180,6 +176,7 @@ class _Api:
 
     def _execute(self, call: calls.Call, ids: dict[str, str]) -> tuple[Answer, bool]:
         """The answer, and whether the call got as far as being executed: only then is it saved."""
+        self.trouble.travel()
         try:
             answer, executed = self._answer(call, ids), True
         except ParameterError as error:
@@ -188,14 +185,13 @@ class _Api:
             answer, executed = (error.status, error.body()), True
             if error.type == "sandbox_error":
                 log.error("%s %s: %s", call.method, flask.request.path, error.message)
-        if self.faults.stripe == "slow":
-            self.sleep(SLOW_SECONDS)
+        self.trouble.linger()
+        self.trouble.travel()
         self.before_answer(call.method, flask.request.path)
         return answer, executed
 
     def _answer(self, call: calls.Call, ids: dict[str, str]) -> Answer:
-        if self.faults.stripe == "error":
-            raise FAILED
+        self.trouble.break_down()
         pairs = flask.request.form if call.method == "POST" else flask.request.args
         params = stripe_params.read(pairs.items(multi=True), call.spec)
         return 200, calls.answer(self.state, call, params, _version(), **ids)

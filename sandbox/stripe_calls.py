@@ -1,6 +1,5 @@
 """The calls of Stripe's API that the stand-in answers, as a table; the rest is refused."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +7,12 @@ from typing import Any
 import stripe.params as p
 
 from sandbox import stripe_checkout
+from sandbox import stripe_products as products
 from sandbox import stripe_resources as r
 from sandbox import stripe_shapes as shapes
+from sandbox import stripe_subscriptions as subscriptions
 from sandbox.stripe_errors import unknown_here
-from sandbox.stripe_lists import expanded
+from sandbox.stripe_expand import expanded
 from sandbox.stripe_state import StripeState
 
 Json = dict[str, Any]
@@ -37,6 +38,12 @@ class Call:
                 raise unknown_here(f"the parameter {name} of {self.method} {self.path}")
 
 
+PERSON = (
+    "address description email expand metadata name phone preferred_locales shipping tax_exempt"
+)
+PRODUCT = "active description expand images marketing_features metadata name"
+PRICE = "active currency_options expand lookup_key metadata nickname tax_behavior "
+PRICE += "transfer_lookup_key"
 PAGING = "expand limit starting_after ending_before "
 SUBSCRIPTION = "/v1/subscriptions/<id>"
 SESSION = "/v1/checkout/sessions"
@@ -47,18 +54,43 @@ CONFIGURED = "business_profile default_return_url features metadata name expand"
 SOLD = " ".join(p.checkout.SessionCreateParams.__annotations__)
 
 CALLS = (
-    Call(
-        "POST",
-        "/v1/customers",
-        p.CustomerCreateParams,
-        "address description email expand metadata name phone preferred_locales shipping "
-        "tax_exempt",
-        r.create_customer,
-    ),
+    Call("POST", "/v1/customers", p.CustomerCreateParams, PERSON, r.create_customer),
     Call("GET", "/v1/customers/<id>", p.CustomerRetrieveParams, "expand", r.retrieve_customer),
     Call("DELETE", "/v1/customers/<id>", p.CustomerDeleteParams, "", r.delete_customer),
-    Call("GET", "/v1/prices", p.PriceListParams, PAGING + "active product created", r.list_prices),
-    Call("GET", "/v1/prices/<id>", p.PriceRetrieveParams, "expand", r.retrieve_price),
+    Call("POST", "/v1/customers/<id>", p.CustomerUpdateParams, PERSON, r.update_customer),
+    Call(
+        "GET",
+        "/v1/products",
+        p.ProductListParams,
+        PAGING + "active created ids",
+        products.list_products,
+    ),
+    Call("POST", "/v1/products", p.ProductCreateParams, PRODUCT + " id", products.create_product),
+    Call("GET", "/v1/products/<id>", p.ProductRetrieveParams, "expand", products.retrieve_product),
+    Call(
+        "POST",
+        "/v1/products/<id>",
+        p.ProductUpdateParams,
+        PRODUCT + " default_price",
+        products.update_product,
+    ),
+    Call(
+        "GET",
+        "/v1/prices",
+        p.PriceListParams,
+        PAGING + "active created currency lookup_keys product recurring type",
+        products.list_prices,
+    ),
+    Call(
+        "POST",
+        "/v1/prices",
+        p.PriceCreateParams,
+        PRICE + " billing_scheme currency product recurring tiers tiers_mode unit_amount "
+        "unit_amount_decimal",
+        products.create_price,
+    ),
+    Call("GET", "/v1/prices/<id>", p.PriceRetrieveParams, "expand", products.retrieve_price),
+    Call("POST", "/v1/prices/<id>", p.PriceUpdateParams, PRICE, products.update_price),
     Call("POST", SESSION, p.checkout.SessionCreateParams, SOLD, r.create_session),
     Call(
         "GET",
@@ -76,18 +108,42 @@ CALLS = (
         "/v1/subscriptions",
         p.SubscriptionListParams,
         PAGING + "collection_method created customer price status",
-        r.list_subscriptions,
+        subscriptions.list_subscriptions,
     ),
-    Call("GET", SUBSCRIPTION, p.SubscriptionRetrieveParams, "expand", r.retrieve_subscription),
+    Call(
+        "GET",
+        SUBSCRIPTION,
+        p.SubscriptionRetrieveParams,
+        "expand",
+        subscriptions.retrieve_subscription,
+    ),
     Call(
         "DELETE",
         SUBSCRIPTION,
         p.SubscriptionCancelParams,
         "expand invoice_now prorate",
-        r.cancel_subscription,
+        subscriptions.cancel_subscription,
     ),
     Call(
-        "POST", SUBSCRIPTION, p.SubscriptionUpdateParams, " ".join(r.CHANGES), r.update_subscription
+        "POST",
+        SUBSCRIPTION,
+        p.SubscriptionUpdateParams,
+        " ".join(subscriptions.CHANGES),
+        subscriptions.update_subscription,
+    ),
+    Call(
+        "GET",
+        "/v1/subscription_items",
+        p.SubscriptionItemListParams,
+        PAGING + "subscription",
+        subscriptions.list_items,
+    ),
+    Call(
+        "GET",
+        "/v1/subscription_items/<id>",
+        p.SubscriptionItemRetrieveParams,
+        "expand",
+        subscriptions.retrieve_item,
     ),
     Call(
         "POST",
@@ -147,8 +203,8 @@ def answer(state: StripeState, call: Call, params: Json, version: str, **ids: st
     call.check(params)
     with state.lock:
         stripe_checkout.expire_overdue(state)
-        found = copy.deepcopy(call.answer(state, params, **ids))
-        found = copy.deepcopy(expanded(state, found, params.get("expand") or []))
+        found = shapes.shown(call.answer(state, params, **ids))
+        found = expanded(state, found, params.get("expand") or [])
     if found["object"] == "list":
         found["data"] = [shapes.in_version(each, version) for each in found["data"]]
     return shapes.in_version(found, version)

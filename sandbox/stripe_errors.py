@@ -2,6 +2,9 @@
 
 from typing import Any
 
+# Where a permission is not called as the resource is.
+PERMISSIONS = {"prices": "plan", "billing_portal": "customer_portal"}
+
 
 class StripeError(Exception):
     """An answer of the API that is not 200. The message is Stripe's sentence."""
@@ -52,11 +55,41 @@ def exclusive(*params: str) -> ParameterError:
     )
 
 
-def not_found(kind: str, id: str, param: str, status: int = 400) -> StripeError:
-    """404 when the id stood in the path, 400 when it was a parameter."""
+def not_found(
+    kind: str, id: str, param: str, status: int = 400, *, theirs: str | None = None
+) -> StripeError:
+    """404 when the id stood in the path, 400 when it was a parameter.
+
+    theirs: the mode that does have it, live or test.
+    """
+    message = f"No such {kind}: '{id}'"
+    if theirs:
+        ours = "test" if theirs == "live" else "live"
+        message += (
+            f"; a similar object exists in {theirs} mode, but a {ours} mode key was used to make "
+            "this request."
+        )
+    return StripeError(message, status=status, code="resource_missing", param=param)
+
+
+def not_permitted(key: str, method: str, path: str) -> StripeError:
+    """A restricted key without the permission that the call needs."""
+    area = path.removeprefix("/v1/").split("/")[0]
+    verb = "read" if method == "GET" else "write"
+    words = area.replace("_", " ").title()
+    name = PERMISSIONS.get(area, area.removesuffix("s"))
     return StripeError(
-        f"No such {kind}: '{id}'", status=status, code="resource_missing", param=param
+        f"Permission denied. The provided key '{masked(key)}' does not have the required "
+        f"permissions for this endpoint on account 'acct_1Sandbox'. Enabling \"{words} "
+        f"{verb.title()}\" ('{name}_{verb}') permissions on this key would allow this request to "
+        "continue.",
+        status=403,
     )
+
+
+def masked(key: str) -> str:
+    """A key as messages show it."""
+    return key[:8] + "*" * 8 + key[-4:] if len(key) > 16 else "*" * len(key)
 
 
 def unknown_here(what: str) -> StripeError:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox import stripe_shapes as shapes
+from sandbox import stripe_catalogue as catalogue
 
 Json = dict[str, Any]
 
@@ -59,6 +59,7 @@ def begin(subscription: Json, status: str, now: int) -> None:
     subscription["status"] = status
     if status == "trialing":
         subscription["trial_start"], subscription["trial_end"] = now, period_end(subscription)
+        subscription["billing_cycle_anchor"] = subscription["trial_end"]
     if status == "paused":
         _pause(subscription, now, "pause_requested")
     if status in ENDED:
@@ -126,11 +127,15 @@ def change_plan(
 ) -> Step:
     item = subscription["items"]["data"][0]
     chosen = price or _another(item["price"], world.prices)
-    if chosen not in world.prices or not world.prices[chosen]["active"]:
+    after = world.prices.get(chosen)
+    if after is None or not after["active"] or not after["recurring"]:
         raise ValueError(f"there is no active price {chosen}")
-    item["price"] = world.prices[chosen]
-    item["plan"] = shapes.plan(item["price"])
-    item["quantity"] = quantity or item["quantity"]
+    before = item["price"]
+    catalogue.set_price(item, after, quantity or item.get("quantity"))
+    if subscription["status"] != "trialing" and not _same_period(before, after):
+        # A period of another length begins at once; a trial goes on.
+        subscription["billing_cycle_anchor"] = item["current_period_start"] = world.now
+        item["current_period_end"] = catalogue.period_after(world.now, after["recurring"])
     return Step("updated")
 
 
@@ -158,13 +163,18 @@ def pause(
 def advance_period(subscription: Json, world: World) -> Step:
     if subscription["status"] in ("paused", "incomplete"):
         raise ValueError(f"no period begins while {subscription['id']} is {_is(subscription)}")
-    end = period_end(subscription)
+    # Items with periods of unequal length: the shortest passes.
+    items = subscription["items"]["data"]
+    end = min(item["current_period_end"] for item in items)
     if subscription["cancel_at"] is not None and subscription["cancel_at"] <= end:
         _end(subscription, world.now)
         return Step("deleted")
-    for item in subscription["items"]["data"]:
-        item["current_period_start"] = item["current_period_end"]
-        item["current_period_end"] = shapes.months_later(item["current_period_start"])
+    anchor = subscription["billing_cycle_anchor"]
+    for item in items:
+        if item["current_period_end"] == end:
+            recurring = item["price"]["recurring"]
+            item["current_period_start"] = end
+            item["current_period_end"] = catalogue.period_after(end, recurring, anchor)
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
     if subscription["status"] == "active":
@@ -219,7 +229,19 @@ def _is(subscription: Json) -> str:
 
 
 def _another(current: Json, prices: dict[str, Json]) -> str:
-    """The next price of the catalogue that is one of the service's plans."""
-    plans = [id for id, price in prices.items() if price["active"] and id != "price_other"]
+    """The next price of the catalogue that is one of the service's plans, of the same interval."""
+    plans = [
+        id
+        for id, price in prices.items()
+        if price["active"] and id != "price_other" and _same_period(price, current)
+    ]
     place = plans.index(current["id"]) if current["id"] in plans else -1
     return plans[(place + 1) % len(plans)]
+
+
+def _same_period(one: Json, other: Json) -> bool:
+    """Whether two prices are charged alike: both or none by use, with the same interval."""
+    names = ("interval", "interval_count", "usage_type")
+    return all(
+        (one["recurring"] or {}).get(name) == (other["recurring"] or {}).get(name) for name in names
+    )

@@ -1,11 +1,10 @@
-"""Lists as Stripe's API gives them: newest first, filtered, in pages; and `expand`."""
+"""Finding things: one by its id, or lists as Stripe's API gives them, filtered and in pages."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from sandbox import stripe_checkout
 from sandbox import stripe_shapes as shapes
-from sandbox.stripe_errors import ParameterError, StripeError, exclusive, not_found
+from sandbox.stripe_errors import ParameterError, exclusive, not_found
 
 if TYPE_CHECKING:
     from sandbox.stripe_state import StripeState
@@ -23,21 +22,46 @@ COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 }
 
 
+def stored(
+    state: "StripeState", store: dict[str, Json], kind: str, id: str, param: str, status: int = 400
+) -> Json:
+    """The object of this id. One of the other mode is missing too, and Stripe says that it is.
+
+    status: 404 when the id stood in the path, 400 when it was a parameter.
+    """
+    found = store.get(id)
+    if found is None:
+        raise not_found(kind, id, param, status)
+    if found.get("livemode", state.livemode) != state.livemode:
+        raise not_found(kind, id, param, status, theirs="live" if found["livemode"] else "test")
+    return found
+
+
+def check_customer(state: "StripeState", params: Json) -> None:
+    """Lists go on knowing a deleted customer; one that never was is an error."""
+    if params.get("customer") and params["customer"] not in state.customers:
+        raise not_found("customer", params["customer"], "customer")
+
+
 def page(url: str, kind: str, objects: Iterable[Json], params: Json) -> Json:
     """One page of `objects`, which come oldest first and are listed newest first."""
-    newest_first = list(objects)[::-1]
+    return page_in_order(url, kind, list(objects)[::-1], params)
+
+
+def page_in_order(url: str, kind: str, objects: list[Json], params: Json) -> Json:
+    """One page of `objects`, which are listed as they come."""
     limit = _limit(params)
     if "starting_after" in params and "ending_before" in params:
         raise exclusive("starting_after", "ending_before")
     if "ending_before" in params:
-        end = _place(newest_first, kind, params, "ending_before")
+        end = _place(objects, kind, params, "ending_before")
         start = max(0, end - limit)
-        return shapes.listing(url, newest_first[start:end], has_more=start > 0)
+        return shapes.listing(url, objects[start:end], has_more=start > 0)
     start = 0
     if "starting_after" in params:
-        start = _place(newest_first, kind, params, "starting_after") + 1
-    more = len(newest_first) > start + limit
-    return shapes.listing(url, newest_first[start : start + limit], has_more=more)
+        start = _place(objects, kind, params, "starting_after") + 1
+    more = len(objects) > start + limit
+    return shapes.listing(url, objects[start : start + limit], has_more=more)
 
 
 def created_within(object: Json, bounds: Any) -> bool:
@@ -52,30 +76,6 @@ def created_within(object: Json, bounds: Any) -> bool:
 def type_matches(type: str, pattern: str) -> bool:
     """`customer.subscription.*` stands for every event of its group."""
     return type == pattern or (pattern.endswith("*") and type.startswith(pattern[:-1]))
-
-
-def expanded(state: "StripeState", answer: Json, paths: list[str]) -> Json:
-    """Put whole objects in the place of ids."""
-    for path in paths:
-        name = path.removeprefix("data.") if answer["object"] == "list" else path
-        for object in answer["data"] if answer["object"] == "list" else [answer]:
-            _expand(state, object, name, path)
-    return answer
-
-
-def _expand(state: "StripeState", object: Json, name: str, path: str) -> None:
-    stores = {
-        "customer": state.customers,
-        "subscription": state.subscriptions,
-        "invoice": state.invoices,
-        "latest_invoice": state.invoices,
-    }
-    if name == "line_items" and object["object"] == "checkout.session":
-        object[name] = stripe_checkout.line_items(state, object["id"])
-    elif name not in stores or name not in object:
-        raise StripeError(f"This property cannot be expanded ({path}).", param="expand")
-    elif object[name] is not None:
-        object[name] = stores[name][object[name]]
 
 
 def _limit(params: Json) -> int:

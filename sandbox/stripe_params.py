@@ -87,7 +87,7 @@ def _chosen_hash(checked: dict[str, Any], known: Mapping[str, Any], path: str) -
 
 def _value(value: Any, hint: Any, path: str) -> Any:
     members = options(hint)
-    literals = [word for option in members for word in _literals(option)]
+    literals = [word for option in members for word in words_of(option)]
     if value == "":
         return _empty(literals, members, path)
     if isinstance(value, dict):
@@ -195,7 +195,8 @@ def options(hint: Any) -> list[Any]:
     return [hint]
 
 
-def _literals(hint: Any) -> tuple[Any, ...]:
+def words_of(hint: Any) -> tuple[Any, ...]:
+    """The words of an enumeration; none of any other type."""
     return get_args(hint) if get_origin(hint) is Literal else ()
 
 

@@ -5,24 +5,47 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
+from sandbox import stripe_portal_flows as flows
 from sandbox import stripe_shapes as shapes
-from sandbox.stripe_checkout import check_url
+from sandbox.stripe_checkout_rules import check_url
 from sandbox.stripe_errors import StripeError, exclusive, missing, not_found, unknown_here
-from sandbox.stripe_lifecycle import ENDED
+from sandbox.stripe_lists import stored
 
 if TYPE_CHECKING:
     from sandbox.stripe_state import StripeState
 
 Json = dict[str, Any]
 
-# Which feature of the configuration a flow needs.
-FEATURES = {
-    "customer_update": "customer_update",
-    "payment_method_update": "payment_method_update",
-    "subscription_cancel": "subscription_cancel",
-    "subscription_pause": "subscription_pause",
-    "subscription_update": "subscription_update",
-    "subscription_update_confirm": "subscription_update",
+PORTAL_FEATURES: Json = {
+    "customer_update": {"enabled": True, "allowed_updates": ["email", "name"]},
+    "invoice_history": {"enabled": True},
+    "payment_method_update": {"enabled": True, "payment_method_configuration": None},
+    "subscription_cancel": {
+        "enabled": True,
+        "mode": "at_period_end",
+        "proration_behavior": "none",
+        "cancellation_reason": {"enabled": False, "options": [], "feedback_options": []},
+    },
+    "subscription_pause": {
+        "enabled": True,
+        "duration": {"type": "indefinite", "interval_options": []},
+    },
+    "subscription_update": {
+        "enabled": True,
+        "billing_cycle_anchor": None,
+        "default_allowed_updates": ["price", "quantity"],
+        "proration_behavior": "create_prorations",
+        "products": [
+            {
+                "product": f"prod_{plan}",
+                "prices": [f"price_{plan}", f"price_{plan}_year"],
+                "adjustable_quantity": {"enabled": True, "minimum": 1, "maximum": None},
+            }
+            for plan in ("pro", "team")
+        ],
+        "schedule_at_period_end": {"conditions": []},
+        "trial_update_behavior": "end_trial",
+    },
 }
 
 NO_CONFIGURATION = (
@@ -54,10 +77,20 @@ def configuration(now: int, livemode: bool, features: Json, **more: Any) -> Json
     }
 
 
+def configurations(now: int, livemode: bool) -> dict[str, Json]:
+    """The portal as somebody saved it in the dashboard. Empty the dict for an account where nobody
+    did."""
+    default = configuration(now, livemode, copy.deepcopy(PORTAL_FEATURES), is_default=True)
+    return {default["id"]: default}
+
+
 def create_configuration(state: "StripeState", params: Json) -> Json:
     """A configuration made through the API is never the default one."""
-    features = merged({name: {"enabled": False} for name in FEATURES.values()}, params["features"])
+    features = merged(
+        {name: {"enabled": False} for name in flows.FEATURES.values()}, params["features"]
+    )
     features = merged({"invoice_history": {"enabled": False}}, features)
+    _check_features(features)
     more = {
         name: params[name]
         for name in ("business_profile", "default_return_url", "metadata", "name")
@@ -70,9 +103,24 @@ def create_configuration(state: "StripeState", params: Json) -> Json:
 
 def update_configuration(state: "StripeState", id: str, params: Json) -> Json:
     changed = merged(state.configurations[id], params)
+    _check_features(changed["features"])
     changed["updated"] = state.now()
     state.configurations[id] = changed
     return changed
+
+
+def _check_features(features: Json) -> None:
+    """What switching plans needs. Raises StripeError."""
+    update = features["subscription_update"]
+    if not update["enabled"]:
+        return
+    if not features["payment_method_update"]["enabled"]:
+        raise StripeError(
+            "Cannot enable subscription updates while payment method update is disabled."
+        )
+    for name in ("default_allowed_updates", "products"):
+        if not update.get(name):
+            raise missing(f"features[subscription_update][{name}]")
 
 
 def merged(old: Json, new: Json) -> Json:
@@ -92,7 +140,7 @@ def create(state: "StripeState", params: Json) -> Json:
     return_url = params.get("return_url") or settings["default_return_url"]
     flow = params.get("flow_data")
     if flow:
-        _check_flow(state, flow, customer, settings)
+        flows.check(state, flow, customer, settings)
     if return_url is None:
         raise missing("return_url")
     id = shapes.new_id("bps", 23)
@@ -103,7 +151,7 @@ def create(state: "StripeState", params: Json) -> Json:
         "configuration": settings["id"],
         "created": state.now(),
         "customer": customer["id"],
-        "flow": _flow(flow) if flow else None,
+        "flow": flows.shape(flow) if flow else None,
         "livemode": state.livemode,
         "locale": params.get("locale"),
         "on_behalf_of": params.get("on_behalf_of"),
@@ -123,73 +171,20 @@ def _customer(state: "StripeState", params: Json) -> Json:
         raise unknown_here("customer_account of a portal session")
     if "customer" not in params:
         raise missing("customer")
-    customer = state.customers.get(params["customer"])
-    if customer is None or customer.get("deleted"):
+    customer = stored(state, state.customers, "customer", params["customer"], "customer")
+    if customer.get("deleted"):
         raise not_found("customer", params["customer"], "customer")
     return customer
 
 
 def _configuration(state: "StripeState", id: str | None) -> Json:
     if id is not None:
-        if id not in state.configurations:
-            raise not_found("configuration", id, "configuration")
-        if not state.configurations[id]["active"]:
+        found = stored(state, state.configurations, "configuration", id, "configuration")
+        if not found["active"]:
             raise StripeError(f"The configuration {id} is inactive.", param="configuration")
-        return state.configurations[id]
+        return found
     for each in state.configurations.values():
         if each["is_default"] and each["active"]:
             return each
     mode, path = ("live", "") if state.livemode else ("test", "test/")
     raise StripeError(NO_CONFIGURATION.format(mode=mode, path=path))
-
-
-def _check_flow(state: "StripeState", flow: Json, customer: Json, settings: Json) -> None:
-    kind = flow["type"]
-    if kind in ("customer_update", "subscription_pause", "subscription_update_confirm"):
-        raise unknown_here(f"the flow {kind}")
-    feature = FEATURES[kind]
-    if not settings["features"].get(feature, {}).get("enabled"):
-        raise StripeError(
-            f"This flow cannot be used because the {feature} feature in the portal "
-            "configuration is disabled.",
-            param="flow_data[type]",
-        )
-    after = flow.get("after_completion", {})
-    check_url(
-        after.get("redirect", {}), "return_url", "flow_data[after_completion][redirect][return_url]"
-    )
-    if kind in flow:
-        _check_subscription(state, kind, flow[kind]["subscription"], customer)
-
-
-def _check_subscription(state: "StripeState", kind: str, id: str, customer: Json) -> None:
-    param = f"flow_data[{kind}][subscription]"
-    subscription = state.subscriptions.get(id)
-    if subscription is None or subscription["customer"] != customer["id"]:
-        raise not_found("subscription", id, param)
-    what = "canceled" if kind == "subscription_cancel" else "updated"
-    if subscription["status"] in ENDED:
-        raise StripeError(
-            f"This subscription cannot be {what} because its status is `{subscription['status']}`.",
-            param=param,
-        )
-    if kind == "subscription_cancel" and subscription["cancel_at"] is not None:
-        raise StripeError(
-            "This subscription cannot be canceled because it is already set to be canceled.",
-            param=param,
-        )
-
-
-def _flow(data: Json) -> Json:
-    kind = data["type"]
-    after = data.get("after_completion", {"type": "portal_homepage"})
-    flow: Json = {name: None for name in FEATURES if name.startswith("subscription")}
-    flow["type"] = kind
-    flow["after_completion"] = {
-        "type": after["type"],
-        "redirect": after.get("redirect"),
-        "hosted_confirmation": after.get("hosted_confirmation"),
-    }
-    if kind in data:
-        flow[kind] = {"retention": None, **data[kind]}
-    return flow

@@ -1,17 +1,16 @@
-"""What each call of Stripe's API does in this stand-in: one small function per call.
+"""What the calls of Stripe's API do in this stand-in: one small function per call.
 
 Every function gets the account, the checked parameters and, where the path has one, an id; the
-lock is held around it.
+lock is held around it. Those about products and prices are in stripe_products, those about
+subscriptions and their items in stripe_subscriptions.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from sandbox import stripe_checkout, stripe_portal
-from sandbox import stripe_shapes as shapes
-from sandbox.stripe_errors import ParameterError, StripeError, exclusive, not_found, unknown_here
-from sandbox.stripe_lifecycle import ENDED, period_end
-from sandbox.stripe_lists import created_within, page, type_matches
+from sandbox.stripe_errors import ParameterError, StripeError, exclusive, not_found
+from sandbox.stripe_lists import check_customer, created_within, page, stored, type_matches
+from sandbox.stripe_products import merged_metadata
 from sandbox.stripe_state import StripeState
 
 Json = dict[str, Any]
@@ -26,31 +25,27 @@ def create_customer(state: StripeState, params: Json) -> Json:
 
 
 def retrieve_customer(state: StripeState, params: Json, id: str) -> Json:
-    customer = _stored(state.customers, "customer", id)
-    if customer.get("deleted"):
-        return {"id": id, "object": "customer", "deleted": True}
-    return customer
+    """A deleted one is answered too, as nothing but that it is deleted."""
+    return stored(state, state.customers, "customer", id, "id", 404)
+
+
+def update_customer(state: StripeState, params: Json, id: str) -> Json:
+    """An empty text takes a field away; metadata is merged key by key."""
+    if stored(state, state.customers, "customer", id, "id", 404).get("deleted"):
+        raise not_found("customer", id, "id", 404)
+    changes = {
+        name: None if value == "" else value for name, value in params.items() if name != "expand"
+    }
+    if "metadata" in params:
+        old = state.customers[id]["metadata"]
+        changes["metadata"] = merged_metadata(old, params["metadata"])
+    return state.update_customer(id, **changes)
 
 
 def delete_customer(state: StripeState, params: Json, id: str) -> Json:
-    if _stored(state.customers, "customer", id).get("deleted"):
+    if stored(state, state.customers, "customer", id, "id", 404).get("deleted"):
         raise not_found("customer", id, "id", 404)
     return state.delete_customer(id)
-
-
-def list_prices(state: StripeState, params: Json) -> Json:
-    def fits(price: Json) -> bool:
-        return (
-            params.get("active") in (None, price["active"])
-            and params.get("product") in (None, price["product"])
-            and created_within(price, params.get("created"))
-        )
-
-    return page("/v1/prices", "price", filter(fits, state.prices.values()), params)
-
-
-def retrieve_price(state: StripeState, params: Json, id: str) -> Json:
-    return _stored(state.prices, "price", id, "price")
 
 
 def create_session(state: StripeState, params: Json) -> Json:
@@ -58,7 +53,7 @@ def create_session(state: StripeState, params: Json) -> Json:
 
 
 def list_sessions(state: StripeState, params: Json) -> Json:
-    _check_customer(state, params)
+    check_customer(state, params)
 
     def fits(session: Json) -> bool:
         return all(
@@ -71,11 +66,11 @@ def list_sessions(state: StripeState, params: Json) -> Json:
 
 
 def retrieve_session(state: StripeState, params: Json, id: str) -> Json:
-    return _stored(state.sessions, "checkout.session", id, "session")
+    return stored(state, state.sessions, "checkout.session", id, "session", 404)
 
 
 def expire_session(state: StripeState, params: Json, id: str) -> Json:
-    session = _stored(state.sessions, "checkout.session", id, "session")
+    session = stored(state, state.sessions, "checkout.session", id, "session", 404)
     if session["status"] != "open":
         raise StripeError(
             'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout '
@@ -85,119 +80,6 @@ def expire_session(state: StripeState, params: Json, id: str) -> Json:
     return session
 
 
-def list_subscriptions(state: StripeState, params: Json) -> Json:
-    _check_customer(state, params)
-    status = params.get("status")
-
-    def fits(subscription: Json) -> bool:
-        prices = [item["price"]["id"] for item in subscription["items"]["data"]]
-        return (
-            _status_fits(subscription["status"], status)
-            and params.get("customer") in (None, subscription["customer"])
-            and params.get("collection_method") in (None, subscription["collection_method"])
-            and params.get("price") in (None, *prices)
-            and created_within(subscription, params.get("created"))
-        )
-
-    found = filter(fits, state.subscriptions.values())
-    return page("/v1/subscriptions", "subscription", found, params)
-
-
-def _status_fits(status: str, wanted: str | None) -> bool:
-    if wanted is None:
-        return status != "canceled"
-    if wanted == "ended":
-        return status in ENDED
-    return wanted in ("all", status)
-
-
-def retrieve_subscription(state: StripeState, params: Json, id: str) -> Json:
-    return _stored(state.subscriptions, "subscription", id)
-
-
-def cancel_subscription(state: StripeState, params: Json, id: str) -> Json:
-    if _stored(state.subscriptions, "subscription", id)["status"] in ENDED:
-        raise not_found("subscription", id, "id", 404)
-    return state.act(id, "cancel_now")
-
-
-def update_subscription(state: StripeState, params: Json, id: str) -> Json:
-    if _stored(state.subscriptions, "subscription", id)["status"] in ENDED:
-        raise StripeError("A canceled subscription can only update its cancellation_details.")
-
-    def change(subscription: Json) -> None:
-        for name, value in params.items():
-            CHANGES[name](state, subscription, value)
-
-    before, after, _ = state.change(id, change)
-    if before != after:
-        state.announce("updated", before, after)
-    return after
-
-
-def _set_cancel_at_period_end(state: StripeState, subscription: Json, value: bool) -> None:
-    subscription["cancel_at_period_end"] = value
-    _set_cancel_at(state, subscription, period_end(subscription) if value else "")
-
-
-def _set_cancel_at(state: StripeState, subscription: Json, value: Any) -> None:
-    if isinstance(value, str) and value:
-        raise unknown_here(f"cancel_at={value}")
-    subscription["cancel_at"] = value or None
-    subscription["canceled_at"] = state.now() if value else None
-    reason = "cancellation_requested" if value else None
-    subscription["cancellation_details"] = {
-        **subscription["cancellation_details"],
-        "reason": reason,
-    }
-
-
-def _set_cancellation_details(state: StripeState, subscription: Json, value: Json) -> None:
-    subscription["cancellation_details"] = {**subscription["cancellation_details"], **value}
-
-
-def _set_items(state: StripeState, subscription: Json, value: list[Json]) -> None:
-    known = {item["id"]: item for item in subscription["items"]["data"]}
-    for place, change in enumerate(value):
-        if set(change) - {"id", "price", "quantity"} or "id" not in change:
-            raise unknown_here("changes of an item other than its price and quantity")
-        if change["id"] not in known:
-            raise not_found("subscription item", change["id"], f"items[{place}][id]")
-        item = known[change["id"]]
-        if "price" in change:
-            item["price"] = _stored(
-                state.prices, "price", change["price"], f"items[{place}][price]"
-            )
-            item["plan"] = shapes.plan(item["price"])
-        item["quantity"] = change.get("quantity", item["quantity"])
-
-
-def _set_metadata(state: StripeState, subscription: Json, value: Any) -> None:
-    """Keys are merged; an empty value takes a key away, an empty hash all of them."""
-    merged = {**subscription["metadata"], **value} if value else {}
-    subscription["metadata"] = {key: text for key, text in merged.items() if text != ""}
-
-
-def _set_pause_collection(state: StripeState, subscription: Json, value: Any) -> None:
-    subscription["pause_collection"] = {"resumes_at": None, **value} if value else None
-
-
-def _nothing(state: StripeState, subscription: Json, value: Any) -> None:
-    """Prorations are money, and no money moves here; `expand` changes nothing."""
-
-
-CHANGES: dict[str, Callable[[StripeState, Json, Any], None]] = {
-    "cancel_at": _set_cancel_at,
-    "cancel_at_period_end": _set_cancel_at_period_end,
-    "cancellation_details": _set_cancellation_details,
-    "expand": _nothing,
-    "items": _set_items,
-    "metadata": _set_metadata,
-    "pause_collection": _set_pause_collection,
-    "proration_behavior": _nothing,
-}
-
-
 def create_portal_session(state: StripeState, params: Json) -> Json:
     return stripe_portal.create(state, params)
 
@@ -205,7 +87,9 @@ def create_portal_session(state: StripeState, params: Json) -> Json:
 def list_configurations(state: StripeState, params: Json) -> Json:
     def fits(configuration: Json) -> bool:
         names = ("active", "is_default")
-        return all(params.get(name) in (None, configuration[name]) for name in names)
+        return configuration["livemode"] == state.livemode and all(
+            params.get(name) in (None, configuration[name]) for name in names
+        )
 
     found = filter(fits, state.configurations.values())
     return page("/v1/billing_portal/configurations", "configuration", found, params)
@@ -216,11 +100,11 @@ def create_configuration(state: StripeState, params: Json) -> Json:
 
 
 def retrieve_configuration(state: StripeState, params: Json, id: str) -> Json:
-    return _stored(state.configurations, "configuration", id, "configuration")
+    return stored(state, state.configurations, "configuration", id, "configuration", 404)
 
 
 def update_configuration(state: StripeState, params: Json, id: str) -> Json:
-    _stored(state.configurations, "configuration", id, "configuration")
+    stored(state, state.configurations, "configuration", id, "configuration", 404)
     changes = {name: value for name, value in params.items() if name != "expand"}
     return stripe_portal.update_configuration(state, id, changes)
 
@@ -246,7 +130,7 @@ def list_events(state: StripeState, params: Json) -> Json:
 
 
 def retrieve_event(state: StripeState, params: Json, id: str) -> Json:
-    return _event(state, _stored(state.events, "event", id))
+    return _event(state, stored(state, state.events, "event", id, "id", 404))
 
 
 def _event(state: StripeState, event: Json) -> Json:
@@ -270,15 +154,3 @@ def list_webhook_endpoints(state: StripeState, params: Json) -> Json:
     }
     found = [endpoint] if hooks.url else []
     return page("/v1/webhook_endpoints", "webhook_endpoint", found, params)
-
-
-def _stored(store: dict[str, Json], kind: str, id: str, param: str = "id") -> Json:
-    if id not in store:
-        raise not_found(kind, id, param, 404)
-    return store[id]
-
-
-def _check_customer(state: StripeState, params: Json) -> None:
-    """Lists go on knowing a deleted customer; one that never was is an error."""
-    if params.get("customer") and params["customer"] not in state.customers:
-        raise not_found("customer", params["customer"], "customer")

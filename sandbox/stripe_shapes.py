@@ -1,5 +1,6 @@
-"""What Stripe's objects look like: pure functions from values to JSON, in the release the SDK
-pins, and the older and the thin forms of the same. Knows nothing of what happens to them."""
+"""What all of Stripe's objects have in common, customers and events, and how objects go out: what
+is left out of them, and the older and the thin forms. Pure functions from values to JSON; products
+and prices are in stripe_catalogue, subscriptions in stripe_subscribing."""
 
 import calendar
 import copy
@@ -17,6 +18,8 @@ BASIL = "2025-03-31"  # before it, the period stood on the subscription itself
 # Fields that Stripe leaves out unless they are asked for, or that only deleted objects have.
 LEFT_OUT = {"OBJECT_NAME", "deleted", "line_items", "sources", "subscriptions", "tax", "tax_ids"}
 LEFT_OUT |= {"tiers", "currency_options", "client_secret", "cash_balance"}
+UNLESS_EXPANDED = {"price": ("currency_options", "tiers")}
+ITEMS_SHOWN = 10
 
 
 def new_id(prefix: str, length: int = 16) -> str:
@@ -33,54 +36,16 @@ def listing(url: str, data: list[Json], has_more: bool = False) -> Json:
     return {"object": "list", "url": url, "has_more": has_more, "data": data}
 
 
-def months_later(moment: int, months: int = 1) -> int:
-    """The same day of a later month, or the last one where there is no such day."""
+def months_later(moment: int, months: int = 1, anchor: int | None = None) -> int:
+    """The same day of a later month, or the last one where there is no such day.
+
+    anchor: the moment whose day is meant, where the one at hand was such a last one.
+    """
     start = datetime.fromtimestamp(moment, UTC)
+    wanted = start if anchor is None else datetime.fromtimestamp(anchor, UTC)
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
+    day = min(wanted.day, calendar.monthrange(year, month + 1)[1])
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())
-
-
-def price(id: str, product: str, amount: int, now: int, livemode: bool, **more: Any) -> Json:
-    return {
-        **blank(stripe.Price),
-        "id": id,
-        "object": "price",
-        "active": True,
-        "billing_scheme": "per_unit",
-        "created": now,
-        "currency": "usd",
-        "livemode": livemode,
-        "metadata": {},
-        "product": product,
-        "recurring": {
-            "interval": "month",
-            "interval_count": 1,
-            "meter": None,
-            "trial_period_days": None,
-            "usage_type": "licensed",
-        },
-        "tax_behavior": "unspecified",
-        "type": "recurring",
-        "unit_amount": amount,
-        "unit_amount_decimal": str(amount),
-        **more,
-    }
-
-
-def plan(of: Json) -> Json:
-    """The older twin of a price, which items still carry."""
-    return {
-        **blank(stripe.Plan),
-        **{name: of[name] for name in ("id", "active", "billing_scheme", "created", "currency")},
-        **{name: of[name] for name in ("livemode", "metadata", "product")},
-        "object": "plan",
-        "amount": of["unit_amount"],
-        "amount_decimal": of["unit_amount_decimal"],
-        "interval": of["recurring"]["interval"],
-        "interval_count": of["recurring"]["interval_count"],
-        "usage_type": "licensed",
-    }
 
 
 def customer(now: int, livemode: bool, **more: Any) -> Json:
@@ -105,98 +70,30 @@ def customer(now: int, livemode: bool, **more: Any) -> Json:
     }
 
 
-def item(subscription: str, of: Json, quantity: int, start: int, end: int) -> Json:
-    return {
-        **blank(stripe.SubscriptionItem),
-        "id": new_id("si", 13),
-        "object": "subscription_item",
-        "created": start,
-        "current_period_start": start,
-        "current_period_end": end,
-        "discounts": [],
-        "metadata": {},
-        "plan": plan(of),
-        "price": of,
-        "quantity": quantity,
-        "subscription": subscription,
-        "tax_rates": [],
-    }
-
-
-def subscription(
-    customer: str,
-    lines: list[tuple[Json, int]],
-    now: int,
-    livemode: bool,
-    *,
-    billing_mode: str,
-    period_end: int,
-    **more: Any,
-) -> Json:
-    id = new_id("sub", 23)
-    items = [item(id, price, quantity, now, period_end) for price, quantity in lines]
-    flexible = {"proration_discounts": "included"} if billing_mode == "flexible" else None
-    return {
-        **blank(stripe.Subscription),
-        "id": id,
-        "object": "subscription",
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": now,
-        "billing_mode": {"flexible": flexible, "type": billing_mode, "updated_at": now},
-        "billing_schedules": [],
-        "cancel_at_period_end": False,
-        "cancellation_details": {
-            "comment": None,
-            "feedback": None,
-            "feedback_option": None,
-            "reason": None,
-        },
-        "collection_method": "charge_automatically",
-        "created": now,
-        "currency": lines[0][0]["currency"],
-        "customer": customer,
-        "default_tax_rates": [],
-        "discounts": [],
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
-        "items": listing(f"/v1/subscription_items?subscription={id}", items),
-        "livemode": livemode,
-        "metadata": {},
-        "start_date": now,
-        "status": "active",
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        **more,
-    }
-
-
-def invoice(of: Json, status: str, now: int) -> Json:
-    """The invoice of a subscription, as small as one that the service ignores may be."""
-    total = sum((i["price"]["unit_amount"] or 0) * i["quantity"] for i in of["items"]["data"])
-    paid = total if status == "paid" else 0
-    details = {"metadata": of["metadata"], "subscription": of["id"]}
-    return {
-        **blank(stripe.Invoice),
-        "id": new_id("in", 23),
-        "object": "invoice",
-        "amount_due": total,
-        "amount_paid": paid,
-        "amount_remaining": total - paid,
-        "attempted": True,
-        "attempt_count": 1,
-        "collection_method": "charge_automatically",
-        "created": now,
-        "currency": of["currency"],
-        "customer": of["customer"],
-        "discounts": [],
-        "livemode": of["livemode"],
-        "metadata": {},
-        "parent": {"type": "subscription_details", "subscription_details": details},
-        "status": status,
-        "total": total,
-    }
+def shown(value: Any) -> Any:
+    """A copy of an object, or of several, as an answer or an event shows it: what is only given
+    when it is asked for is left out, and of a subscription's items the first page is there."""
+    if isinstance(value, list):
+        return [shown(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("object")
+    if kind == "customer" and value.get("deleted"):
+        return {name: value[name] for name in ("id", "object", "deleted")}
+    copied = {name: shown(each) for name, each in value.items()}
+    for name in UNLESS_EXPANDED.get(str(kind), ()):
+        copied.pop(name, None)
+    if kind == "subscription":
+        items = copied["items"]
+        items["has_more"] = len(items["data"]) > ITEMS_SHOWN
+        items["data"] = items["data"][:ITEMS_SHOWN]
+    if kind == "billing_portal.configuration":
+        copied["features"].get("subscription_update", {}).pop("products", None)
+    return copied
 
 
 def event(type: str, object: Json, now: int, previous: Json | None = None) -> Json:
-    data: Json = {"object": copy.deepcopy(object)}
+    data: Json = {"object": shown(object)}
     if previous is not None:
         data["previous_attributes"] = previous
     return {
@@ -214,7 +111,8 @@ def event(type: str, object: Json, now: int, previous: Json | None = None) -> Js
 
 def changes(before: Json, after: Json) -> Json:
     """What `previous_attributes` says: the old values of the fields that changed."""
-    return {name: copy.deepcopy(was) for name, was in before.items() if after.get(name) != was}
+    was, now = shown(before), shown(after)
+    return {name: value for name, value in was.items() if now.get(name) != value}
 
 
 def in_version(object: Json, version: str) -> Json:

@@ -8,49 +8,18 @@ import copy
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from sandbox import stripe_catalogue as catalogue
 from sandbox import stripe_checkout, stripe_portal
 from sandbox import stripe_lifecycle as lifecycle
 from sandbox import stripe_shapes as shapes
+from sandbox import stripe_subscribing as subscribing
 from sandbox.stripe_webhooks import Delivery, Webhooks
 
 Json = dict[str, Any]
 T = TypeVar("T")
-
-STATUSES = (
-    "active",
-    "trialing",
-    "past_due",
-    "unpaid",
-    "incomplete",
-    "incomplete_expired",
-    "canceled",
-    "paused",
-)
-
-PORTAL_FEATURES: Json = {
-    "customer_update": {"enabled": False, "allowed_updates": []},
-    "invoice_history": {"enabled": True},
-    "payment_method_update": {"enabled": True, "payment_method_configuration": None},
-    "subscription_cancel": {
-        "enabled": True,
-        "mode": "at_period_end",
-        "proration_behavior": "none",
-        "cancellation_reason": {"enabled": False, "options": [], "feedback_options": []},
-    },
-    "subscription_pause": {"enabled": True},
-    "subscription_update": {
-        "enabled": True,
-        "default_allowed_updates": ["price"],
-        "proration_behavior": "create_prorations",
-        "products": [
-            {"product": "prod_pro", "prices": ["price_pro"]},
-            {"product": "prod_team", "prices": ["price_team"]},
-        ],
-    },
-}
 
 
 class StripeState:
@@ -60,6 +29,8 @@ class StripeState:
     billing_mode: "flexible" as Stripe's default, or "classic".
     answer_timeout: how long checkout waits for the endpoint's answer before it redirects.
     calls: the last requests to the API, for tests: {"method", "path", "status", "at"}.
+    forbidden: what restricted keys may not do: key to beginnings of paths, such as
+    {"rk_test_x": ["/v1/prices"]}.
     """
 
     def __init__(
@@ -89,8 +60,10 @@ class StripeState:
         self.events: dict[str, Json] = {}
         self.saved_answers: dict[str, Any] = {}  # by idempotency key
         self.calls: deque[Json] = deque(maxlen=10_000)
-        self.prices = self._catalogue()
-        self.configurations = self._default_configuration()
+        self.forbidden: dict[str, list[str]] = {}
+        self.products = catalogue.products(self.now(), self.livemode)
+        self.prices = catalogue.prices(self.now(), self.livemode)
+        self.configurations = stripe_portal.configurations(self.now(), self.livemode)
 
     def now(self) -> int:
         return int(self.clock())
@@ -110,6 +83,24 @@ class StripeState:
                     return copy.deepcopy(customer)
             return None
 
+    def add_product(self, id: str | None = None, name: str = "Product", **more: Any) -> Json:
+        """Something new to sell. more: other fields of a product."""
+        with self.lock:
+            return copy.deepcopy(catalogue.add_product(self, id, name, **more))
+
+    def add_price(self, id: str | None, product: str, amount: int | None, **more: Any) -> Json:
+        """amount: in cents, or None. more: other fields of a price; `recurring` is a month."""
+        with self.lock:
+            self._have(self.products, product, "product")
+            return copy.deepcopy(catalogue.add_price(self, id, product, amount, **more))
+
+    def archive(self, id: str) -> Json:
+        """Sell this product or price no longer; who has it keeps it."""
+        with self.lock:
+            store = self.products if id in self.products else self.prices
+            self._have(store, id, "product or price")
+            return copy.deepcopy(catalogue.change(self, store, id, {"active": False}))
+
     def create_customer(self, **fields: Any) -> Json:
         with self.lock:
             customer = shapes.customer(self.now(), self.livemode, **fields)
@@ -128,18 +119,22 @@ class StripeState:
             self.customers[id] = {**customer, "deleted": True}
             return {"id": id, "object": "customer", "deleted": True}
 
+    def update_customer(self, id: str, **changes: Any) -> Json:
+        """Change a customer's fields and say so, where something changed."""
+        with self.lock:
+            customer = self._have(self.customers, id, "customer")
+            before = copy.deepcopy(customer)
+            customer.update(changes)
+            if customer != before:
+                self.emit("customer.updated", customer, shapes.changes(before, customer))
+            return copy.deepcopy(customer)
+
     def update_card(self, customer_id: str) -> Json:
         """The customer gave another card; every charge will use it."""
         with self.lock:
-            customer = self._have(self.customers, customer_id, "customer")
-            before = copy.deepcopy(customer)
-            settings = {
-                **customer["invoice_settings"],
-                "default_payment_method": shapes.new_id("pm"),
-            }
-            customer["invoice_settings"] = settings
-            self.emit("customer.updated", customer, shapes.changes(before, customer))
-            return copy.deepcopy(customer)
+            old = self._have(self.customers, customer_id, "customer")["invoice_settings"]
+            new = old | {"default_payment_method": shapes.new_id("pm")}
+            return self.update_customer(customer_id, invoice_settings=new)
 
     def create_subscription(
         self,
@@ -158,54 +153,34 @@ class StripeState:
         """
         with self.lock:
             self._have(self.prices, price, "price")
-            if customer is not None:
-                self._have(self.customers, customer, "customer")
             owner = {"clerk_user_id": clerk_user_id} if clerk_user_id else {}
             if customer is None:
                 known = self.customer_of(clerk_user_id) if clerk_user_id else None
-                customer = (known or self.create_customer(metadata=owner))["id"]
-            subscription = self.subscribe(
-                str(customer),
-                [(price, quantity)],
-                metadata=owner if metadata is None else metadata,
-                status=status,
-            )
-            return copy.deepcopy(subscription)
+                customer = str((known or self.create_customer(metadata=owner))["id"])
+            self._have(self.customers, customer, "customer")
+            metadata = owner if metadata is None else metadata
+            made = self.subscribe(customer, [(price, quantity)], metadata=metadata, status=status)
+            return copy.deepcopy(made)
 
     def subscribe(
         self,
         customer: str,
-        lines: list[tuple[str, int]],
+        lines: Sequence[tuple[str, int | None]],
         *,
         metadata: dict[str, str],
         status: str = "active",
         trial_end: int | None = None,
         **fields: Any,
     ) -> Json:
-        """Make a subscription and say so. The caller holds the lock and gets the stored object."""
-        if status not in STATUSES:
-            raise ValueError(f"status is one of {', '.join(STATUSES)}")
-        now = self.now()
-        subscription = shapes.subscription(
-            customer,
-            [(self.prices[price], quantity) for price, quantity in lines],
-            now,
-            self.livemode,
-            billing_mode=self.billing_mode,
-            period_end=trial_end or shapes.months_later(now),
-            metadata=dict(metadata),
-            default_payment_method=shapes.new_id("pm"),
-            **fields,
+        """Make a subscription and say so. The caller holds the lock and gets the stored object.
+
+        lines: ids of prices, each with its quantity; None for 1, or for a price sold by use.
+        trial_end: when the trial, and with it the first period, is over.
+        """
+        prices = [(self.prices[price], quantity) for price, quantity in lines]
+        return subscribing.subscribe(
+            self, customer, prices, metadata=metadata, status=status, trial_end=trial_end, **fields
         )
-        lifecycle.begin(subscription, status, now)
-        owed = status in (*lifecycle.OWING, "incomplete_expired")
-        invoice = shapes.invoice(subscription, "open" if owed else "paid", now)
-        self.invoices[invoice["id"]] = invoice
-        subscription["latest_invoice"] = invoice["id"]
-        self.subscriptions[subscription["id"]] = subscription
-        self.customers[customer]["currency"] = subscription["currency"]
-        self.emit("customer.subscription.created", subscription)
-        return subscription
 
     def act(self, subscription_id: str, action: str, **more: Any) -> Json:
         """Let something happen to a subscription, and return it.
@@ -218,7 +193,7 @@ class StripeState:
             def step(subscription: Json) -> lifecycle.Step:
                 step = lifecycle.act(subscription, action, more, world)
                 if step.invoice:
-                    self._bill(subscription, step.invoice)
+                    subscribing.bill(self, subscription, step.invoice)
                 return step
 
             before, after, taken = self.change(subscription_id, step)
@@ -230,7 +205,6 @@ class StripeState:
 
     def change(self, subscription_id: str, how: Callable[[Json], T]) -> tuple[Json, Json, T]:
         """Change a subscription, silently; one that `how` raises for stays as it was.
-
         Returns it as it was and as it is, and what `how` returned. The caller holds the lock.
         """
         before = self._have(self.subscriptions, subscription_id, "subscription")
@@ -251,16 +225,11 @@ class StripeState:
         After paying, waits for the endpoint's answer to `checkout.session.completed`, as Stripe
         does before it sends the customer back.
         """
-        buttons = {
-            "pay": stripe_checkout.pay,
-            "decline": stripe_checkout.decline,
-            "expire": stripe_checkout.expire,
-        }
-        if action not in buttons:
-            raise ValueError(f"action is one of {', '.join(buttons)}")
+        if action not in stripe_checkout.BUTTONS:
+            raise ValueError(f"action is one of {', '.join(stripe_checkout.BUTTONS)}")
         with self.lock:
             self._have(self.sessions, session_id, "checkout session")
-            sent = buttons[action](self, session_id)
+            sent = stripe_checkout.BUTTONS[action](self, session_id)
         deadline = time.monotonic() + self.answer_timeout
         for delivery in sent:
             delivery.wait_answered(max(0.0, deadline - time.monotonic()))
@@ -273,34 +242,7 @@ class StripeState:
         self.events[event["id"]] = event
         return self.webhooks.send(event)
 
-    def _bill(self, subscription: Json, outcome: str) -> None:
-        status = "paid" if outcome == "paid" else "open"
-        invoice = shapes.invoice(subscription, status, self.now())
-        self.invoices[invoice["id"]] = invoice
-        subscription["latest_invoice"] = invoice["id"]
-
     def _have(self, store: dict[str, Json], id: str, kind: str) -> Json:
         if id not in store or store[id].get("deleted"):
             raise KeyError(f"there is no {kind} {id}")
         return store[id]
-
-    def _catalogue(self) -> dict[str, Json]:
-        """Two plans of the service, and a price that belongs to none."""
-        prices = [
-            shapes.price("price_pro", "prod_pro", 1900, self.now(), self.livemode, nickname="Pro"),
-            shapes.price(
-                "price_team", "prod_team", 4900, self.now(), self.livemode, nickname="Team"
-            ),
-            shapes.price(
-                "price_other", "prod_other", 700, self.now(), self.livemode, nickname="Other"
-            ),
-        ]
-        return {price["id"]: price for price in prices}
-
-    def _default_configuration(self) -> dict[str, Json]:
-        """The portal as somebody saved it in the dashboard. Empty the dict for an account where
-        nobody did."""
-        default = stripe_portal.configuration(
-            self.now(), self.livemode, copy.deepcopy(PORTAL_FEATURES), is_default=True
-        )
-        return {default["id"]: default}

@@ -17,6 +17,7 @@ KEPT = (
     "portal_sessions",
     "invoices",
     "events",
+    "products",
     "prices",
     "configurations",
 )

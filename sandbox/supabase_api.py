@@ -45,12 +45,12 @@ _FUNCTIONS = """
            p.proretset as many, p.provolatile = 'v' as writes, p.prorettype = 2278 as void,
            t.typtype = 'c' or coalesce(p.proargmodes && '{o,b,t}', false) as composite
     from pg_proc p join pg_type t on t.oid = p.prorettype
-    where p.pronamespace = 'public'::regnamespace and p.proname = %s
+    where p.pronamespace = to_regnamespace(quote_ident(%s)) and p.proname = %s
       and p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger')
 """
 _TABLES = """
     select relname from pg_class
-    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f')
+    where relnamespace = to_regnamespace(quote_ident(%s)) and relkind in ('r', 'p', 'v', 'm', 'f')
 """
 
 
@@ -60,7 +60,13 @@ def api_key(role: str, jwt_secret: str) -> str:
     return jwt.encode(claims, jwt_secret, algorithm="HS256")
 
 
-def create_app(database_url: str, jwt_secret: str, faults: switches.Faults) -> Flask:
+def create_app(
+    database_url: str,
+    jwt_secret: str,
+    faults: switches.Faults,
+    schemas: tuple[str, ...] = ("public",),
+) -> Flask:
+    """schemas: those that are exposed; a request that names none gets the first."""
     app = Flask(__name__)
     CORS(app, send_wildcard=True)  # frontends may read Supabase directly
     database = _Database(database_url, faults)
@@ -80,7 +86,16 @@ def create_app(database_url: str, jwt_secret: str, faults: switches.Faults) -> F
     def begin() -> None:
         if faults.database == "slow":
             time.sleep(switches.SLOW_SECONDS)
+        if faults.database_latency_ms:
+            time.sleep(faults.database_latency_ms / 1000)
         _check_headers()
+        request.environ["sandbox.schema"] = _negotiated(schemas)
+
+    @app.after_request
+    def tell_schema(response: Response) -> Response:
+        if response.status_code < 300 and (_profile() or len(schemas) > 1):
+            response.headers["Content-Profile"] = _schema()
+        return response
 
     app.register_error_handler(psycopg.Error, _translated)
     app.register_error_handler(NotFound, _no_path)
@@ -181,7 +196,7 @@ class _Database:
                     connection.execute(
                         "select set_config('role', %s, true), set_config('search_path', %s, true),"
                         " set_config('request.jwt.claims', %s, true)",
-                        (claims["role"], "public, extensions", json.dumps(claims)),
+                        (claims["role"], f'"{_schema()}", public, extensions', json.dumps(claims)),
                     )
                     yield connection
             finally:
@@ -235,12 +250,12 @@ def _call(connection: psycopg.Connection, name: str) -> Response:
 
 def _function(connection: psycopg.Connection, name: str, arguments: dict) -> dict[str, Any]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        functions = cursor.execute(_FUNCTIONS, (name,)).fetchall()
+        functions = cursor.execute(_FUNCTIONS, (_schema(), name)).fetchall()
     if len(functions) > 1:
         raise _unknown("overloaded functions")
     if functions and _takes(functions[0], arguments):
         return functions[0]
-    raise _no_function(f"public.{name}", sorted(arguments), functions)
+    raise _no_function(f"{_schema()}.{name}", sorted(arguments), functions)
 
 
 def _no_function(name: str, given: list[str], functions: list[dict]) -> HTTPException:
@@ -274,9 +289,9 @@ def _call_query(name: str, function: dict[str, Any], arguments: dict) -> sql.Com
             typed.append(sql.SQL("{} " + kind).format(sql.Identifier(argument)))
             passed.append(sql.SQL("{0} := _body.{0}").format(sql.Identifier(argument)))
     body = sql.SQL("json_to_record(%s::json) as _body({}), ").format(sql.SQL(", ").join(typed))
-    return sql.SQL("select _result.* from {}public.{}({}) as _result{}").format(
+    return sql.SQL("select _result.* from {}{}({}) as _result{}").format(
         body if typed else sql.SQL(""),
-        sql.Identifier(name),
+        sql.Identifier(_schema(), name),
         sql.SQL(", ").join(passed),
         sql.SQL("" if function["composite"] else "(_value)"),
     )
@@ -286,19 +301,19 @@ def _call_query(name: str, function: dict[str, Any], arguments: dict) -> sql.Com
 
 
 def _table(connection: psycopg.Connection, name: str) -> Response:
-    if (name,) not in connection.execute(_TABLES).fetchall():
-        message = f"Could not find the table 'public.{name}' in the schema cache"
+    if (name,) not in connection.execute(_TABLES, (_schema(),)).fetchall():
+        message = f"Could not find the table '{_schema()}.{name}' in the schema cache"
         raise _refusal(404, "PGRST205", message)
     connection.execute("set transaction read only")
     condition, values = _condition(name)
     query = sql.SQL("select {} from {} where {}{}{}").format(
-        _selected(name), sql.Identifier("public", name), condition, _order(name), _page()
+        _selected(name), sql.Identifier(_schema(), name), condition, _order(name), _page()
     )
     return _rows(connection, query, values, first=int(request.args.get("offset", 0)))
 
 
 def _selected(table: str) -> sql.Composed:
-    everything = sql.SQL("{}.*").format(sql.Identifier("public", table))
+    everything = sql.SQL("{}.*").format(sql.Identifier(_schema(), table))
     names = [name.strip() for name in _items(request.args.get("select") or "*")]
     return sql.SQL(", ").join(everything if n == "*" else _column(table, n) for n in names)
 
@@ -306,7 +321,7 @@ def _selected(table: str) -> sql.Composed:
 def _column(table: str, name: str) -> sql.Identifier:
     if not re.fullmatch(r"[\w$]+", name):
         raise _unknown(f"the column {name}")
-    return sql.Identifier("public", table, name)
+    return sql.Identifier(_schema(), table, name)
 
 
 def _condition(table: str) -> tuple[sql.Composed, list[str]]:
@@ -367,10 +382,24 @@ def _check_headers() -> None:
     for name in ("Prefer", "Range"):
         if name in request.headers:
             raise _unknown(f"the header {name}")
-    for name in ("Accept-Profile", "Content-Profile"):
-        if (schema := request.headers.get(name, "public")) != "public":
-            hint = "Only the following schemas are exposed: public"
-            raise _refusal(406, "PGRST106", f"Invalid schema: {schema}", hint=hint)
+
+
+def _profile() -> str | None:
+    """The schema that the request names; reading has another header than writing."""
+    reads = request.method in ("GET", "HEAD")
+    return request.headers.get("Accept-Profile" if reads else "Content-Profile")
+
+
+def _negotiated(schemas: tuple[str, ...]) -> str:
+    if (schema := _profile() or schemas[0]) not in schemas:
+        hint = f"Only the following schemas are exposed: {', '.join(schemas)}"
+        raise _refusal(406, "PGRST106", f"Invalid schema: {schema}", hint=hint)
+    return schema
+
+
+def _schema() -> str:
+    """Where this request's table or function is."""
+    return str(request.environ["sandbox.schema"])
 
 
 def _wants_object() -> bool:

@@ -1,8 +1,10 @@
 """What several kinds of tests share."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
+from clock import moved_clock
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -12,6 +14,14 @@ from sandbox.web import Server
 from sandbox.world import World
 
 APP_URL = "http://localhost:8000"
+
+
+def pytest_report_header() -> str:
+    """The date that is in force."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    if not moved_clock.ahead():
+        return f"date: {now}, as the machine has it"
+    return f"date: {now}, MOVED by {moved_clock.ahead() / 86_400:+.1f} days"
 
 
 @pytest.fixture(scope="session")

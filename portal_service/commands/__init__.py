@@ -1,6 +1,8 @@
 """`flask portal …`: what operators run by hand or by the clock."""
 
+from portal_service.commands.link import link
+from portal_service.commands.migrate import migrate
 from portal_service.commands.replay import replay
 from portal_service.commands.sync import sync
 
-__all__ = ["replay", "sync"]
+__all__ = ["link", "migrate", "replay", "sync"]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from portal_service.stripe_api import StripeUnavailable
+from portal_service.stripe_errors import StripeUnavailable
 
 T = TypeVar("T")
 

@@ -3,67 +3,42 @@
 Compares in bulk, and repairs one by one through the mirror's refresh: safe beside live webhooks.
 """
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from flask.cli import with_appcontext
 
+from portal_service.commands.account import AnotherAccount, refuse_another_account, row_pages
 from portal_service.commands.patience import PAUSE_SECONDS, patiently
+from portal_service.commands.sync_report import Difference, Report
 from portal_service.errors import ServiceError
 from portal_service.mirror import SUBSCRIPTION_EVENTS
 from portal_service.services import Services, services
-from portal_service.stripe_api import CustomerMissing, NotAtStripe
+from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import (
-    COLUMNS,
     ENDED,
     Row,
     StripeObject,
+    clerk_owner_of,
+    clerk_owner_of_customer,
     customer_of,
-    is_live,
+    differences,
+    is_ignored,
     is_ours,
+    is_running_at_stripe,
     row_of,
 )
 
-_COMPARED = [column for column in COLUMNS if column not in ("stripe_subscription_id", "as_of")]
-_TIMES = {"current_period_end", "cancel_at", "canceled_at", "trial_end", "ended_at",
-          "pause_resumes_at"}  # fmt: skip
-_SAMPLE = 10
 _BATCH = 100
 _LINE_EVERY = 1000
 
 Progress = Literal["bar", "lines", "none"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One column of one row that is not what Stripe says."""
-
-    row: str
-    column: str
-    here: Any
-    stripe: Any
-
-
-@dataclass
-class Report:
-    seen: int = 0
-    differences: list[Difference] = field(default_factory=list)
-    unclaimed: list[str] = field(default_factory=list)
-    repaired: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    live_of_customer: dict[str, list[str]] = field(default_factory=dict)
-    last: str | None = None  # the last subscription that was dealt with
-
-
-class AnotherAccount(Exception):
-    """Raised when Stripe knows none of our live rows under our key."""
 
 
 @click.command()
@@ -94,7 +69,7 @@ def sync(
     progress: Progress = "none" if as_json else "bar" if sys.stderr.isatty() else "lines"
     report = Report()
     try:
-        _refuse_another_account(services())
+        refuse_another_account(services())
         wanted = _wanted(services(), customer, since, starting_after)
         listed = _deal_with(services(), report, wanted, dry_run, progress)
         report.last = None  # from here on only a run from the start is a whole one
@@ -102,6 +77,8 @@ def sync(
             click.echo("Rows that Stripe no longer lists take a run from the start.", err=True)
         elif not since:
             _deal_with_unlisted(services(), report, listed, customer, dry_run)
+            if not dry_run:
+                _ask_about_gone_customers(services(), customer)
     except AnotherAccount as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from error
@@ -113,30 +90,9 @@ def sync(
         )
         click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again{hint}.", err=True)
         raise SystemExit(1) from error
-    _print(report, dry_run, as_json)
+    report.show(dry_run, as_json)
     if report.failed or (dry_run and report.differences):
         raise SystemExit(1)
-
-
-def _refuse_another_account(of: Services) -> None:
-    """Live subscriptions are never deleted at Stripe: if it knows none, the key is another's."""
-    if not of.settings.livemode:
-        return
-    rows = (row for page in _row_pages(of, None) for row in page if row["livemode"])
-    live = [row["stripe_subscription_id"] for row in islice(rows, _SAMPLE)]
-    if live and not any(_is_at_stripe(of, subscription) for subscription in live):
-        raise AnotherAccount(
-            "Stripe knows none of our live subscriptions under this key: STRIPE_SECRET_KEY is "
-            "that of another account. No row was touched."
-        )
-
-
-def _is_at_stripe(of: Services, subscription_id: str) -> bool:
-    try:
-        patiently(lambda: of.stripe.subscription(subscription_id))
-    except NotAtStripe:
-        return False
-    return True
 
 
 def _wanted(
@@ -152,6 +108,15 @@ def _wanted(
     return of.stripe.all_subscriptions(after, patiently)
 
 
+def _ask_about_gone_customers(of: Services, customer: str | None) -> None:
+    """One that Stripe answers about, its own key's again, is there."""
+    for gone in of.database.gone_customers():
+        if customer in (None, gone):
+            with suppress(CustomerMissing):
+                patiently(lambda: of.stripe.subscriptions_of(gone))  # noqa: B023
+                of.database.mark_customer(gone, gone=False)
+
+
 def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:
     events = of.stripe.events(
         patiently, types=sorted(SUBSCRIPTION_EVENTS), created={"gte": int(since.timestamp())}
@@ -161,13 +126,6 @@ def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:
             yield patiently(lambda: of.stripe.subscription(subscription_id)[0])  # noqa: B023
         except NotAtStripe:
             continue
-
-
-def _row_pages(of: Services, customer: str | None) -> Iterator[list[Row]]:
-    after = ""
-    while page := of.database.rows(after, customer):
-        yield page
-        after = page[-1]["stripe_subscription_id"]
 
 
 def _deal_with(
@@ -202,52 +160,54 @@ def _compare(of: Services, report: Report, batch: list[StripeObject]) -> list[st
         row = rows.get(subscription["id"])
         if row is None and not _concerns_us(of, subscription):
             continue
-        said = row_of(subscription, of.settings.plans, None)
-        if _note(report, row, said):
+        if _note(of, report, row, subscription):
             to_do.append(subscription["id"])
-        if is_live(said):
-            report.live_of_customer.setdefault(said["stripe_customer_id"], []).append(
-                subscription["id"]
-            )
+        customer = customer_of(subscription)
+        if customer and is_running_at_stripe(subscription):
+            report.running_of_customer.setdefault(customer, []).append(subscription["id"])
     return to_do
 
 
 def _concerns_us(of: Services, subscription: StripeObject) -> bool:
-    customer = customer_of(subscription)
-    return is_ours(subscription, of.settings.plans) or (
-        customer is not None and of.database.knows_customer(customer)
-    )
+    settings, customer = of.settings, customer_of(subscription)
+    if is_ours(subscription, settings.plans):
+        return True
+    if customer is None or is_ignored(subscription, settings.plans, settings.ignored_products):
+        return False
+    return of.database.knows_customer(customer)
 
 
-def _note(report: Report, row: Row | None, said: Row) -> bool:
+def _note(of: Services, report: Report, row: Row | None, subscription: StripeObject) -> bool:
     """Note the differences of one row. Returns whether it is to be refreshed."""
-    name = said["stripe_subscription_id"]
+    name, said = subscription["id"], row_of(subscription, of.settings.plans, None)
+    if said["status"] not in ENDED and _is_unclaimed(of, row, subscription):
+        report.unclaimed[name] = said["stripe_customer_id"]
     if row is None:
         report.differences.append(Difference(name, "status", None, said["status"]))
         return True
     found = [
         Difference(name, column, here, there)
-        for column in _COMPARED
-        if (here := _comparable(column, row[column]))
-        != (there := _comparable(column, said[column]))
+        for column, (here, there) in differences(row, said).items()
     ]
     report.differences += found
-    if row["user_id"] is None:
-        report.unclaimed.append(name)
     return bool(found) or row["user_id"] is None
 
 
-def _comparable(column: str, value: Any) -> Any:
-    if value is None or column not in _TIMES:
-        return bool(value) if column == "cancel_at_period_end" else value
-    return datetime.fromisoformat(value).astimezone(UTC).isoformat()
+def _is_unclaimed(of: Services, row: Row | None, subscription: StripeObject) -> bool:
+    """Whether nobody is known who owns it; for one without a row, whether nobody will be."""
+    if row is not None and (row["clerk_owner_id"] or row["user_id"]):
+        return False
+    if clerk_owner_of(subscription) or clerk_owner_of_customer(subscription):
+        return False
+    customer = customer_of(subscription)
+    return customer is None or of.database.owner_of_customer(customer) is None
 
 
 def _deal_with_unlisted(
     of: Services, report: Report, listed: set[str], customer: str | None, dry_run: bool
 ) -> None:
     """Rows that Stripe did not list: deleted test data, or written since."""
-    for page in _row_pages(of, customer):
+    for page in row_pages(of, customer):
         for row in page:
             known = row["stripe_subscription_id"] in listed or row["status"] in ENDED
             if known or row["livemode"] not in (None, of.settings.livemode):
@@ -263,7 +223,7 @@ def _note_unlisted(of: Services, report: Report, row: Row) -> bool:
     except NotAtStripe:
         report.differences.append(Difference(name, "status", row["status"], None))
         return True
-    return _note(report, row, row_of(subscription, of.settings.plans, None))
+    return _note(of, report, row, subscription)
 
 
 def _repair(of: Services, report: Report, names: list[str]) -> None:
@@ -274,31 +234,3 @@ def _repair(of: Services, report: Report, names: list[str]) -> None:
         except ServiceError as error:
             report.failed[name] = error.code
         time.sleep(PAUSE_SECONDS)
-
-
-def _print(report: Report, dry_run: bool, as_json: bool) -> None:
-    two_live = {c: names for c, names in report.live_of_customer.items() if len(names) > 1}
-    if as_json:
-        shown = asdict(report) | {"dry_run": dry_run, "customers_with_two_live": two_live}
-        click.echo(json.dumps({k: v for k, v in shown.items() if k != "live_of_customer"}))
-        return
-    if dry_run and report.differences:
-        cells = [("row", "column", "here", "Stripe")]
-        cells += [(d.row, d.column, _shown(d.here), _shown(d.stripe)) for d in report.differences]
-        widths = [max(len(line[n]) for line in cells) for n in range(4)]
-        for line in cells:
-            click.echo(
-                "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-            )
-    for customer, names in two_live.items():
-        click.echo(f"{customer} has {len(names)} live subscriptions: {', '.join(names)}")
-    for name, code in report.failed.items():
-        click.echo(f"{name} could not be refreshed: {code}", err=True)
-    done = "a dry run" if dry_run else f"{report.repaired} refreshed, {len(report.failed)} failed"
-    rows = len({d.row for d in report.differences})
-    click.echo(f"{report.seen} subscriptions at Stripe; {rows} rows differ, "
-               f"{len(report.unclaimed)} belong to nobody yet; {done}.")  # fmt: skip
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)

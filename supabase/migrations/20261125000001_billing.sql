@@ -422,6 +422,27 @@ as $$
 $$;
 
 
+-- Why a purchase can't be stored, one row and no more; nothing stays written. For readiness: a team
+-- may put a column or a trigger of its own onto the table long after this file.
+create or replace function public.billing_trial_write() returns text[]
+language plpgsql set search_path = ''
+as $$
+declare
+  trial constant jsonb := jsonb_build_object(
+    'stripe_subscription_id', 'sub_billing_trial_write',
+    'stripe_customer_id', 'cus_billing_trial_write', 'status', 'active', 'livemode', false, 'cancel_at_period_end', false, 'items', '[]'::jsonb, 'as_of', now());
+  written bigint;
+begin
+  select revision into written from public.upsert_subscription(trial, null, 0);
+  perform public.upsert_subscription(trial, null, written);
+  raise sqlstate 'BT000';
+exception
+  when sqlstate 'BT000' then return '{}';
+  when others then return array[sqlerrm];
+end
+$$;
+
+
 -- Row level security ------------------------------------------------------------------------------
 
 -- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization (`o.id`,
@@ -501,6 +522,7 @@ revoke all on function
   public.mark_customer(text, boolean, boolean),
   public.upsert_subscription(jsonb, text, bigint),
   public.billing_notices(),
+  public.billing_trial_write(),
   billing_private.claim(text, text, boolean, text),
   billing_private.reader_owners(),
   billing_private.reader_user_ids(),
@@ -513,6 +535,7 @@ grant execute on function
   public.mark_customer(text, boolean, boolean),
   public.upsert_subscription(jsonb, text, bigint),
   public.billing_notices(),
+  public.billing_trial_write(),
   billing_private.claim(text, text, boolean, text)
   to service_role;
 grant usage on schema billing_private to authenticated, service_role;

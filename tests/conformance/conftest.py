@@ -14,8 +14,10 @@ import jwt
 import psycopg
 import pytest
 import real_postgrest
+from click.testing import CliRunner
 from supabase import Client, ClientOptions, create_client
 
+from portal_service.commands import migrate as write_migrations
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.supabase_api import api_key, create_app
@@ -57,7 +59,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     targets = ["stand-in"]
     if wants_real(metafunc.config) and not real_postgrest.why_not():
         targets.append("postgrest")
-    for fixture, scope in [("api", "session"), ("own_api", "function")]:
+    for fixture, scope in [("api", "session"), ("own_api", "function"), ("two_schemas", "module")]:
         if fixture in metafunc.fixturenames:
             metafunc.parametrize(fixture, targets, indirect=True, scope=scope)
 
@@ -91,8 +93,8 @@ class Api:
     def rpc(self, function: str, token: str | None = "", **arguments: Any) -> httpx.Response:
         return self.call("POST", f"rpc/{function}", token, json=arguments)
 
-    def client(self, token: str = "") -> Client:
-        options = ClientOptions(httpx_client=self.http, postgrest_client_retry=False)
+    def client(self, token: str = "", schema: str = "public") -> Client:
+        options = ClientOptions(schema=schema, httpx_client=self.http, postgrest_client_retry=False)
         return create_client(self.url, token or self.key("service_role"), options)
 
     def key(self, role: str) -> str:
@@ -143,17 +145,42 @@ def api(request: pytest.FixtureRequest, database: str) -> Iterator[Api]:
         yield api
 
 
+@pytest.fixture(scope="module")
+def newsletter_database(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One in whose public schema `subscriptions` is a newsletter, and ours are in `billing`."""
+    url = postgres.create_database("newsletter")
+    with psycopg.connect(url) as connection:
+        connection.execute("""
+            create table users (id serial primary key, clerk_id text unique);
+            insert into users (clerk_id) values ('user_1');
+            create table subscriptions (email text primary key);
+            insert into subscriptions values ('ann@example.com');
+            grant select on subscriptions to service_role;
+        """)
+    folder = tmp_path_factory.mktemp("migrations")
+    written = CliRunner().invoke(write_migrations, ["--to", str(folder), "--schema", "billing"])
+    assert written.exit_code == 0, written.output
+    migrate(url, folder)
+    return url
+
+
+@pytest.fixture(scope="module")
+def two_schemas(request: pytest.FixtureRequest, newsletter_database: str) -> Iterator[Api]:
+    with served(request.param, newsletter_database, ("public", "billing")) as api:
+        yield api
+
+
 @contextmanager
-def served(target: str, database: str) -> Iterator[Api]:
+def served(target: str, database: str, schemas: tuple[str, ...] = ("public",)) -> Iterator[Api]:
     if target == "stand-in":
-        app = create_app(database, JWT_SECRET, Faults())
+        app = create_app(database, JWT_SECRET, Faults(), schemas)
         with Server(app) as server, httpx.Client() as http:
             yield Api(server.url, http, real=False)
     else:
         # It serves at the root; Supabase's gateway puts it at /rest/v1.
         hooks = {"request": [_strip_prefix]}
         with (
-            real_postgrest.serve(database, JWT_SECRET) as url,
+            real_postgrest.serve(database, JWT_SECRET, schemas) as url,
             httpx.Client(event_hooks=hooks) as http,
         ):
             yield Api(url, http, real=True)

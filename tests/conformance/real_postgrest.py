@@ -34,7 +34,9 @@ def why_not() -> str | None:
 
 
 @contextlib.contextmanager
-def serve(database_url: str, jwt_secret: str) -> Iterator[str]:
+def serve(
+    database_url: str, jwt_secret: str, schemas: tuple[str, ...] = ("public",)
+) -> Iterator[str]:
     """PostgREST over this database, as the role authenticator; gives its address."""
     binary = _fetched()
     port = _free_port()
@@ -45,7 +47,7 @@ def serve(database_url: str, jwt_secret: str) -> Iterator[str]:
             password=AUTHENTICATOR_PASSWORD,
             options="-c timezone=UTC",
         ),
-        "PGRST_DB_SCHEMAS": "public",
+        "PGRST_DB_SCHEMAS": ",".join(schemas),
         "PGRST_DB_ANON_ROLE": "anon",
         "PGRST_DB_CHANNEL_ENABLED": "false",  # the schema does not change under the tests
         "PGRST_JWT_SECRET": jwt_secret,

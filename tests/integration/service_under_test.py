@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -15,6 +16,7 @@ import contract_document
 import psycopg
 from flask.testing import FlaskClient
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
 from portal_service import Settings, create_app
@@ -28,6 +30,21 @@ from sandbox.world import WEBHOOK_SECRET, World, clerk_id
 Json = dict[str, Any]
 
 APP_URL = "http://localhost:8000"
+
+_NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def days_ahead(days: float) -> datetime:
+    """A moment so many days after the tests began; the same each time it is asked for."""
+    return _NOW + timedelta(days=days)
+
+
+def iso(moment: datetime) -> str:
+    """As the service shows it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+PERIOD_END = iso(days_ahead(28))  # of the rows of put_row
 
 
 class ContractClient(FlaskClient):
@@ -147,8 +164,62 @@ def last_event(stripe: StripeState, kind: str | None = None) -> Json:
 
 
 def calls(stripe: StripeState) -> list[str]:
-    """What Stripe was asked, as `GET /v1/subscriptions/…`."""
+    """What Stripe was asked, as `GET /v1/subscriptions/…`; without the look-up of prices, whose
+    answers are kept for minutes."""
+    return [call for call in _calls(stripe) if call not in price_questions(stripe)]
+
+
+def price_questions(stripe: StripeState) -> list[str]:
+    """What Stripe was asked about prices."""
+    return [call for call in _calls(stripe) if call.startswith("GET /v1/prices/")]
+
+
+def _calls(stripe: StripeState) -> list[str]:
     return [f"{call['method']} {call['path']}" for call in stripe.calls]
+
+
+def session_of(stripe: StripeState, answer: TestResponse) -> Json:
+    """The checkout session whose address an answer gives."""
+    assert answer.status_code == 200, answer.text
+    return next(s for s in stripe.sessions.values() if s["url"] == (answer.json or {})["url"])
+
+
+def order_of(stripe: StripeState, answer: TestResponse) -> Json:
+    """The parameters that made the session."""
+    order: Json = stripe.orders[session_of(stripe, answer)["id"]]
+    return order
+
+
+def known_subscription(
+    service: Service, price: str = "price_pro", status: str = "active", **more: Any
+) -> Json:
+    """A new subscription of ada's that the service has heard of; Stripe was asked nothing since."""
+    stripe = service.world.stripe
+    subscription = stripe.create_subscription("user_ada", price, status, **more)
+    service.deliver(last_event(stripe, "customer.subscription.created"))
+    stripe.calls.clear()
+    return subscription
+
+
+def subscribe(
+    service: Service, *lines: tuple[str, int | None], customer: str | None = None, **more: Any
+) -> Json:
+    """As `known_subscription`, with several items: prices and quantities."""
+    stripe = service.world.stripe
+    metadata = {"clerk_user_id": "user_ada"}
+    with stripe.lock:
+        customer = customer or stripe.create_customer(metadata=metadata)["id"]
+        subscription = stripe.subscribe(customer, lines, **({"metadata": metadata} | more))
+    service.deliver(last_event(stripe, "customer.subscription.created"))
+    stripe.calls.clear()
+    return subscription
+
+
+def edit_row(world: World, subscription: str, **changes: Any) -> None:
+    """What an operator writes by hand, or what a row was before."""
+    sets = ", ".join(f"{column} = %s" for column in changes)
+    query = f"update subscriptions set {sets} where stripe_subscription_id = %s"
+    execute(world, query, *changes.values(), subscription)
 
 
 def rows(world: World) -> dict[str, Json]:
@@ -164,7 +235,9 @@ def execute(world: World, query: str, *values: Any) -> list[Json]:
 
 
 def put_row(world: World, **changes: Any) -> Json:
-    """A row as the service would have written it: ada's, active, on the plan pro."""
+    """A row as the service would have written it two days ago: ada's, active, on the plan pro,
+    in the middle of its period.
+    """
     row: Json = {
         "stripe_subscription_id": "sub_row",
         "stripe_customer_id": "cus_row",
@@ -175,16 +248,17 @@ def put_row(world: World, **changes: Any) -> Json:
         "product_id": "prod_pro",
         "quantity": 1,
         "collection_method": "charge_automatically",
-        "current_period_end": "2026-12-25T10:00:00Z",
+        "current_period_end": PERIOD_END,
         "cancel_at_period_end": False,
         "livemode": False,
-        "as_of": "2026-11-25T10:00:00Z",
+        "as_of": iso(days_ahead(-2)),
     } | changes
     names, places = ", ".join(row), ", ".join(["%s"] * len(row))
     query = (
         f"insert into subscriptions ({names}) values ({places}) returning to_jsonb(subscriptions)"
     )
-    return execute(world, query, *row.values())[0]["to_jsonb"]
+    values = [Jsonb(value) if isinstance(value, list) else value for value in row.values()]
+    return execute(world, query, *values)[0]["to_jsonb"]
 
 
 def link(world: World, customer: str, user: str = "ada", livemode: bool = False) -> None:
@@ -200,8 +274,8 @@ def link(world: World, customer: str, user: str = "ada", livemode: bool = False)
 
 def linked(world: World) -> dict[str, str]:
     """Who has which customer."""
-    found = execute(world, "select clerk_user_id, stripe_customer_id from billing_customers")
-    return {row["clerk_user_id"]: row["stripe_customer_id"] for row in found}
+    found = execute(world, "select clerk_owner_id, stripe_customer_id from billing_customers")
+    return {row["clerk_owner_id"]: row["stripe_customer_id"] for row in found}
 
 
 def wait_until_waiting(threads: list[threading.Thread], seconds: float = 10) -> None:

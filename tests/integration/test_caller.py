@@ -239,7 +239,9 @@ def test_whoever_acts_for_a_user_may_look_and_not_spend(service: Service, custom
     act = {"iss": "https://dashboard.clerk.com", "sid": "sess_1", "sub": "user_admin"}
     headers = service.bearer(act=act)
 
-    assert service.call("GET", "/subscription", headers=headers).json["can_manage_billing"]
+    shown = service.call("GET", "/subscription", headers=headers).json
+    assert (shown["can_manage_billing"], shown["can_checkout"]) == (False, False)
+    assert service.shown()["can_manage_billing"]
     assert service.call("POST", "/subscription/refresh", headers=headers).status_code == 200
     for path in ("/portal", "/checkout"):
         refused(service.call("POST", path, headers=headers), "impersonation_not_allowed")

@@ -107,10 +107,10 @@ def test_a_broken_service_can_be_read_too(
         ("http://pr-7-acme.vercel.app", False),
         ("https://pr-7-acme.vercel.app.evil.example", False),
         ("https://pr-7-acme.vercel.app:444", False),
-        (APP_URL, False),
+        (APP_URL, True),
     ],
 )
-def test_allowed_origins_are_a_setting_with_one_leading_label(
+def test_allowed_origins_stand_beside_the_apps_own_with_one_leading_label(
     make_service: MakeService, ada: str, origin: str, allowed: bool
 ) -> None:
     service = make_service(origins=("https://*-acme.vercel.app", "https://admin.example.com"))

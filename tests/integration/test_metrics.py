@@ -163,7 +163,8 @@ def test_webhooks_and_unknown_prices_of_two_workers_are_one_sum(
     assert outcomes == ["refreshed"] + ["unchanged"] * 9
     assert counted(http, webhooks, **kind) == before[0] + 10
     assert counted(http, webhooks, outcome="unchanged", **kind) >= 9
-    assert counted(http, unknown) == before[1] + 10
+    # Told once per row and process, and there are two of these.
+    assert before[1] < counted(http, unknown) <= before[1] + 2
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_field_that_is_null_counts_as_left_out(
 # Whose portal
 
 
-def test_the_customer_of_the_live_row_wins_over_the_linked_one(
+def test_the_customer_of_the_running_row_wins_over_the_linked_one(
     world: World, service: Service
 ) -> None:
     old = world.stripe.create_customer()["id"]
@@ -243,7 +243,7 @@ def test_the_default_return_path_is_a_setting(
 @pytest.mark.parametrize(
     "flow", ["payment_method_update", "subscription_cancel", "subscription_update"]
 )
-def test_a_flow_is_about_the_live_subscription_and_comes_back(
+def test_a_flow_is_about_the_running_subscription_and_comes_back(
     world: World, service: Service, subscription: Json, flow: str
 ) -> None:
     assert service.portal(body={"flow": flow, "return_path": "/done"}).status_code == 200
@@ -264,7 +264,7 @@ def test_a_flow_without_a_return_path_comes_back_to_the_default_one(
     assert after["redirect"] == {"return_url": f"{APP_URL}/dashboard"}
 
 
-def test_a_flow_takes_the_best_of_several_live_subscriptions(
+def test_a_flow_takes_the_best_of_several_running_subscriptions(
     world: World, service: Service, subscription: Json
 ) -> None:
     team = world.stripe.create_subscription("user_ada", "price_team")
@@ -276,7 +276,7 @@ def test_a_flow_takes_the_best_of_several_live_subscriptions(
 
 
 @pytest.mark.parametrize("flow", ["subscription_cancel", "subscription_update"])
-def test_a_flow_about_a_subscription_without_a_live_one_is_refused(
+def test_a_flow_about_a_subscription_without_a_running_one_is_refused(
     world: World, service: Service, flow: str
 ) -> None:
     customer = world.stripe.create_customer()["id"]
@@ -300,7 +300,7 @@ def test_cancelling_what_is_set_to_end_opens_the_plain_portal(
     assert only_session(world)["flow"] is None
 
 
-@pytest.mark.parametrize("flow", ["subscription_pause", "", "Subscription_cancel", 7, [], {}, True])
+@pytest.mark.parametrize("flow", ["subscription_renew", "", "Subscription_cancel", 7, [], {}, True])
 def test_an_unknown_flow_is_refused(
     world: World, service: Service, subscription: Json, flow: Any
 ) -> None:

@@ -31,14 +31,20 @@ class Terminal:
         self.service = create_app(self.settings).test_client()  # beside the commands, as it is
         self.slept: list[float] = []
         patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
-        for name in ("sync", "replay"):  # the package has the commands by these names
+        for name in (
+            "account",
+            "sync",
+            "replay",
+            "link",
+        ):  # the package has the commands by these names
             module = importlib.import_module(f"portal_service.commands.{name}")
             patch.setattr(module, "patiently", partial(patiently, sleep=self.slept.append))
             patched = SimpleNamespace(sleep=self.slept.append, time=time.time)
-            patch.setattr(module, "time", patched)
+            patch.setattr(module, "time", patched, raising=False)
 
-    def run(self, *words: str) -> Result:
-        result = self.app.test_cli_runner().invoke(args=["portal", *words])
+    def run(self, *words: str, typed: str = "") -> Result:
+        """typed: what the operator answers when asked."""
+        result = self.app.test_cli_runner().invoke(args=["portal", *words], input=typed)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
@@ -59,6 +65,11 @@ class Terminal:
     def execute(self, query: str, *values: Any) -> None:
         with connect(self.out.world.database_url) as connection:
             connection.execute(query, values or None)
+
+    def select(self, query: str) -> list[Json]:
+        with connect(self.out.world.database_url) as connection:
+            found = connection.execute(f"select to_jsonb(found) from ({query}) found")
+            return found.fetchall()
 
     def wrong_rows(self) -> Json:
         """Subscription -> what its row does not say as Stripe does, of all at Stripe."""

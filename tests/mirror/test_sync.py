@@ -210,22 +210,40 @@ def test_rows_without_a_user_are_linked(world: World, terminal: Terminal) -> Non
     (subscription,) = subscribe(world, "ada")
     terminal.run("sync")
     assert terminal.rows[subscription]["user_id"] is None
-    assert terminal.json("sync", "--dry-run")["unclaimed"] == [subscription]
+    assert terminal.json("sync", "--dry-run")["unclaimed"] == []  # it has its owner
 
     ada = world.add_user("ada")
     terminal.run("sync")
     assert terminal.rows[subscription]["user_id"] == ada
 
 
-def test_two_live_subscriptions_are_reported(world: World, terminal: Terminal) -> None:
+def test_what_belongs_to_nobody_is_named_from_the_first_run(
+    world: World, terminal: Terminal
+) -> None:
+    mine, nobodys, ended = subscribe(world, "ada", None, None)
+    world.stripe.act(ended, "cancel_now")
+    customer = world.stripe.subscriptions[nobodys]["customer"]
+
+    assert terminal.json("sync", "--dry-run")["unclaimed"] == [nobodys]
+    assert not terminal.rows
+    for _ in range(2):
+        found = terminal.run("sync").stdout
+        assert (
+            f"{nobodys} belongs to nobody. Claim it: flask portal link user_… {customer}" in found
+        )
+        assert mine not in found and ended not in found
+        assert "1 belong to nobody yet" in found
+
+
+def test_two_running_subscriptions_are_reported(world: World, terminal: Terminal) -> None:
     first, second = subscribe(world, "ada", "ada")
     subscribe(world, "grace")
     (ended,) = subscribe(world, "grace")
     world.stripe.act(ended, "cancel_now")
     customer = world.stripe.subscriptions[first]["customer"]
 
-    assert f"{customer} has 2 live subscriptions" in terminal.run("sync").stdout
-    found = terminal.json("sync", "--dry-run")["customers_with_two_live"]
+    assert f"{customer} has 2 running subscriptions" in terminal.run("sync").stdout
+    found = terminal.json("sync", "--dry-run")["customers_with_two_running"]
     assert {customer: {first, second}} == {one: set(subs) for one, subs in found.items()}
 
 
@@ -442,3 +460,23 @@ def test_progress_is_shown_on_a_terminal_alone(world: World, out: Outside, tmp_p
     assert process.returncode == 0, shown
     assert "2 subscriptions" in said
     assert b"Comparing with Stripe" in shown
+
+
+def gone_customers(terminal: Terminal) -> set[str]:
+    rows = terminal.select("select * from gone_customers")
+    return {row["stripe_customer_id"] for row in rows}
+
+
+def test_a_customer_that_is_there_again_is_not_gone_any_more(
+    world: World, terminal: Terminal
+) -> None:
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    customer = subscription["customer"]
+    gone = "insert into gone_customers (stripe_customer_id, livemode) values (%s, false)"
+    for name in (customer, "cus_deleted"):
+        terminal.execute(gone, name)
+
+    terminal.run("sync", "--dry-run")
+    assert gone_customers(terminal) == {customer, "cus_deleted"}
+    terminal.run("sync")
+    assert gone_customers(terminal) == {"cus_deleted"}

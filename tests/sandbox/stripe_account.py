@@ -15,6 +15,7 @@ from sandbox.stripe_webhooks import Webhooks
 from sandbox.web import Server
 
 KEY = "sk_test_account"
+RESTRICTED_KEY = "rk_test_account_of_ours"
 SECRET = "whsec_account"
 
 Json = dict[str, Any]
@@ -32,16 +33,14 @@ class Account:
         app = create_app(
             self.state,
             self.faults,
-            {KEY},
+            {KEY, RESTRICTED_KEY},
             before_answer=lambda method, path: self.before_answer(method, path),
             sleep=lambda seconds: self.slept.append(seconds),
         )
         app.add_url_rule("/hook", view_func=self._receive, methods=["POST"])
         self.app = app
         self.server = Server(app)
-        self.client = stripe.StripeClient(
-            KEY, base_addresses={"api": self.server.url}, max_network_retries=0
-        )
+        self.client = self.client_with(KEY)
         self._lock = threading.Lock()
         self.clear()
 
@@ -67,6 +66,10 @@ class Account:
     def __exit__(self, *_: object) -> None:
         self.webhooks.stop()
         self.server.stop()
+
+    def client_with(self, key: str) -> stripe.StripeClient:
+        addresses = {"api": self.server.url}
+        return stripe.StripeClient(key, base_addresses=addresses, max_network_retries=0)
 
     def set_clock(self, clock: Callable[[], float]) -> None:
         self.webhooks.clock = self.state.clock = clock

@@ -115,14 +115,23 @@ def test_faults_are_turned_on_and_off(client: FlaskClient, world: World) -> None
         "webhook_duplicates": 2,
         "webhook_shuffle": False,
         "stripe": "slow",
+        "stripe_latency_ms": 0,
         "database": "up",
+        "database_latency_ms": 0,
         "clerk": "up",
     }
 
 
 @pytest.mark.parametrize(
     "body",
-    [{"stripe": "sideways"}, {"weather": "bad"}, {"webhook_delay_ms": "soon"}, {"stripe": []}],
+    [
+        {"stripe": "sideways"},
+        {"weather": "bad"},
+        {"webhook_delay_ms": "soon"},
+        {"stripe": []},
+        {"stripe_latency_ms": 60_001},
+        {"database_latency_ms": -1},
+    ],
 )
 def test_a_bad_fault_changes_nothing(client: FlaskClient, world: World, body: Any) -> None:
     assert next(iter(body)) in refused(client, "/faults", {"clerk": "down"} | body, 400)

@@ -1,64 +1,22 @@
 """The stand-in for Stripe's API, called by Stripe's own client."""
 
-import threading
 import time
-from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
 import stripe
-from stripe_account import KEY, Account
-
-from sandbox.faults import SLOW_SECONDS
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Account]:
-    with Account() as account:
-        yield account
-
-
-@pytest.fixture
-def account(started: Account) -> Account:
-    started.clear()
-    return started
-
-
-@pytest.fixture
-def client(account: Account) -> stripe.StripeClient:
-    return account.client
-
-
-def test_a_customer_is_created_retrieved_and_deleted(account, client):
-    made = client.v1.customers.create({"metadata": {"clerk_user_id": "user_ada"}})
-
-    assert client.v1.customers.retrieve(made.id).metadata["clerk_user_id"] == "user_ada"
-    assert client.v1.customers.delete(made.id).deleted
-    assert client.v1.customers.retrieve(made.id).to_dict() == {
-        "id": made.id,
-        "object": "customer",
-        "deleted": True,
-    }
-    with pytest.raises(stripe.InvalidRequestError) as caught:
-        account.session(made.id)
-    assert (caught.value.code, caught.value.param) == ("resource_missing", "customer")
-    assert caught.value.http_status == 400
-
-
-def test_deleting_a_customer_ends_what_they_subscribed_to(account, client):
-    subscription = account.state.create_subscription("user_ada", "price_pro")
-
-    client.v1.customers.delete(subscription["customer"])
-
-    assert client.v1.subscriptions.retrieve(subscription["id"]).status == "canceled"
-    assert account.event_types()[-2:] == ["customer.subscription.deleted", "customer.deleted"]
+from stripe_account import KEY
 
 
 @pytest.mark.parametrize(
     ("call", "kind"),
     [
         (lambda v1: v1.customers.retrieve("x_1"), "customer"),
+        (lambda v1: v1.customers.update("x_1", {"name": "Ada"}), "customer"),
+        (lambda v1: v1.customers.delete("x_1"), "customer"),
+        (lambda v1: v1.products.retrieve("x_1"), "product"),
+        (lambda v1: v1.subscription_items.retrieve("x_1"), "subscription_item"),
         (lambda v1: v1.subscriptions.retrieve("x_1"), "subscription"),
         (lambda v1: v1.subscriptions.cancel("x_1"), "subscription"),
         (lambda v1: v1.checkout.sessions.retrieve("x_1"), "checkout.session"),
@@ -180,7 +138,7 @@ def test_a_subscription_is_changed_and_cancelled(account, client):
     assert ending.cancel_at_period_end
     assert ending.cancel_at == made["items"]["data"][0]["current_period_end"]
     assert update(cancel_at_period_end=False).cancel_at is None
-    assert update(cancel_at=1_900_000_000).cancel_at == 1_900_000_000
+    assert update(cancel_at=ending.cancel_at + 5).cancel_at == ending.cancel_at + 5
     assert update(cancel_at="").cancel_at is None
     assert update(metadata={"a": "b", "clerk_user_id": ""}).metadata.to_dict() == {"a": "b"}
     assert update(pause_collection={"behavior": "void"}).pause_collection.behavior == "void"
@@ -263,28 +221,11 @@ def test_events_are_listed_by_type_and_delivery(account, client):
         types(types=[f"type{n}" for n in range(21)])
 
 
-def test_prices_and_endpoints_are_listed(account, client):
-    assert {each.id for each in client.v1.prices.list({"active": True}).data} == {
-        "price_pro",
-        "price_team",
-        "price_other",
-    }
+def test_endpoints_are_listed(account, client):
     assert client.v1.webhook_endpoints.list().data == []
     account.listen()
     (endpoint,) = client.v1.webhook_endpoints.list().data
     assert endpoint.url == account.webhooks.url
-
-
-def test_ids_are_expanded_into_objects(account, client):
-    account.state.create_subscription("user_ada", "price_pro")
-    session = account.session(account.customer(), expand=["line_items", "customer"])
-    (subscription,) = client.v1.subscriptions.list({"expand": ["data.latest_invoice"]}).data
-
-    assert subscription.latest_invoice.status == "paid"
-    assert session.line_items.data[0].price.id == "price_pro"
-    assert session.customer.metadata["clerk_user_id"] == "user_ada"
-    with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
-        client.v1.prices.retrieve("price_pro", {"expand": ["nonsense"]})
 
 
 def test_a_client_on_an_older_release_sees_the_older_shape(account, client):
@@ -295,89 +236,6 @@ def test_a_client_on_an_older_release_sees_the_older_shape(account, client):
     assert old["current_period_end"] == new["items"].data[0].current_period_end
     assert "current_period_end" not in old["items"].data[0]
     assert "current_period_end" not in new
-
-
-def test_the_same_key_and_body_get_the_same_answer(account, client):
-    order, key = account.order(account.customer()), {"idempotency_key": "once"}
-    first = client.v1.checkout.sessions.create(order, key)
-    again = client.v1.checkout.sessions.create(order, key)
-
-    assert again.id == first.id
-    assert again.last_response.headers["Idempotent-Replayed"] == "true"
-    assert len(client.v1.checkout.sessions.list().data) == 1
-
-
-def test_the_same_key_with_another_body_is_an_error(account, client):
-    key = {"idempotency_key": "once"}
-    client.v1.customers.create({"name": "Ada"}, key)
-
-    with pytest.raises(stripe.IdempotencyError, match="same parameters") as caught:
-        client.v1.customers.create({"name": "Bob"}, key)
-    assert caught.value.http_status == 400
-    with pytest.raises(stripe.IdempotencyError, match="same endpoint"):
-        account.client.v1.checkout.sessions.create(account.order(), key)
-    with pytest.raises(stripe.IdempotencyError, match="255"):
-        client.v1.customers.create({}, {"idempotency_key": "k" * 256})
-
-
-def test_an_error_of_stripe_is_replayed_and_a_wrong_parameter_is_not(account, client):
-    key = {"idempotency_key": "once"}
-    with pytest.raises(stripe.InvalidRequestError, match="unknown parameter"):
-        client.v1.customers.create({"nmae": "Ada"}, key)
-    account.faults.stripe = "error"
-    with pytest.raises(stripe.APIError):
-        client.v1.customers.create({"name": "Ada"}, key)
-    account.faults.stripe = "up"
-    with pytest.raises(stripe.APIError):
-        client.v1.customers.create({"name": "Ada"}, key)
-    assert client.v1.customers.create({"name": "Ada"}, {"idempotency_key": "new"}).id
-
-
-def test_keys_are_forgotten_after_a_day(account, client):
-    account.set_time(1_800_000_000)
-    first = client.v1.customers.create({}, {"idempotency_key": "once"})
-    account.set_time(1_800_086_401)
-
-    assert client.v1.customers.create({}, {"idempotency_key": "once"}).id != first.id
-
-
-def test_a_key_in_use_is_a_conflict(account, client):
-    executed, go_on = threading.Event(), threading.Event()
-
-    def hold(method: str, path: str) -> None:
-        executed.set()
-        go_on.wait(10)
-
-    account.before_answer = hold
-    key = {"idempotency_key": "once"}
-    first = threading.Thread(target=lambda: client.v1.customers.create({}, key))
-    first.start()
-    assert executed.wait(10)
-    with pytest.raises(stripe.APIError) as caught:
-        client.v1.customers.create({}, key)
-    go_on.set()
-    first.join()
-
-    assert caught.value.http_status == 409
-    assert caught.value.error.code == "idempotency_key_in_use"
-    assert len(account.state.customers) == 1
-
-
-def test_faults_fail_the_api_and_not_the_pages(account, client):
-    page = account.session().url
-    account.faults.stripe = "error"
-    with pytest.raises(stripe.APIError) as caught:
-        client.v1.prices.list()
-    assert caught.value.http_status == 500
-    account.faults.stripe = "rate_limited"
-    with pytest.raises(stripe.RateLimitError) as limited:
-        client.v1.prices.list()
-    assert limited.value.error.code == "rate_limit"
-    account.faults.stripe = "slow"
-    client.v1.prices.list()
-    assert account.slept == [SLOW_SECONDS]
-    assert httpx.get(page).status_code == 200
-    assert account.slept == [SLOW_SECONDS]
 
 
 def test_calls_are_counted(account, client):

@@ -1,25 +1,10 @@
 """Checkout sessions of the stand-in, over its API and on its page."""
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 import stripe
-from stripe_account import Account
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Account]:
-    with Account() as account:
-        yield account
-
-
-@pytest.fixture
-def account(started: Account) -> Account:
-    started.clear()
-    return started
-
 
 MINE = {"metadata": {"clerk_user_id": "user_ada"}}
 
@@ -136,6 +121,18 @@ def test_sessions_are_listed_by_customer_and_status(account):
     assert ids() == [paid.id, open_session.id]
     assert ids(status="open") == [open_session.id]
     assert ids(limit=1, starting_after=paid.id) == [open_session.id]
+
+
+def test_sessions_of_one_second_are_listed_newest_first(account):
+    account.set_time(1_800_000_000)
+    customer = account.customer()
+    made = [account.session(customer).id for _ in range(12)]
+
+    first = account.client.v1.checkout.sessions.list({"customer": customer})
+
+    assert [each.id for each in first.data] == made[:1:-1]
+    assert {each.created for each in first.data} == {1_800_000_000}
+    assert [each.id for each in first.auto_paging_iter()] == made[::-1]
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,9 @@
 """The stand-in's billing portal, over its API and on its page."""
 
-import re
-from collections.abc import Iterator
-
 import httpx
 import pytest
 import stripe
 from stripe_account import Account
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Account]:
-    with Account() as account:
-        yield account
-
-
-@pytest.fixture
-def account(started: Account) -> Account:
-    started.clear()
-    return started
-
 
 RETURN = "https://app.test/account"
 AFTER = {"type": "redirect", "redirect": {"return_url": "https://app.test/after"}}
@@ -121,6 +105,7 @@ def test_a_flow_needs_a_subscription_of_the_customer_that_can_be_cancelled(accou
 def test_configurations_are_made_changed_and_used(account):
     configurations = account.client.v1.billing_portal.configurations
     (default,) = configurations.list({"is_default": True, "active": True}).data
+    assert configurations.retrieve(default.id).id == default.id
     made = configurations.create(
         {"features": {"invoice_history": {"enabled": True}}, "default_return_url": RETURN}
     )
@@ -198,22 +183,41 @@ def test_the_page_touches_nobody_else(account):
     assert account.state.subscriptions[theirs["id"]]["status"] == "active"
 
 
+SWITCHING = {
+    "enabled": True,
+    "default_allowed_updates": ["price"],
+    "products": [{"product": "prod_pro", "prices": ["price_pro"]}],
+}
+
+
 @pytest.mark.parametrize(
-    ("kind", "buttons", "action"),
+    ("card", "change", "message"),
     [
-        ("payment_method_update", {"update_card"}, "update_card"),
-        ("subscription_cancel", {"cancel_at_period_end", "cancel_now"}, "cancel_at_period_end"),
-        ("subscription_update", {"change_plan"}, "change_plan"),
+        (True, {}, None),
+        (False, {}, "Cannot enable subscription updates while payment method update is disabled."),
+        (
+            True,
+            {"products": None},
+            "Missing required param: features[subscription_update][products]",
+        ),
+        (
+            True,
+            {"default_allowed_updates": None},
+            "Missing required param: features[subscription_update][default_allowed_updates]",
+        ),
     ],
 )
-def test_a_flow_shows_its_page_alone_and_leads_back(account, kind, buttons, action):
-    subscription = account.state.create_subscription("user_ada", "price_pro")
-    account.state.create_subscription("user_ada", "price_team")
-    about = subscription["id"] if kind.startswith("subscription") else None
-    session = portal(account, subscription["customer"], flow_data=flow(kind, about))
+def test_switching_plans_needs_a_card_and_plans(account, card, change, message):
+    switching = {name: value for name, value in {**SWITCHING, **change}.items() if value}
+    features = {"payment_method_update": {"enabled": card}, "subscription_update": switching}
+    configurations = account.client.v1.billing_portal.configurations
 
-    shown = re.findall(r'action="[^"]*/(\w+)"', httpx.get(session.url).text)
-    answer = press(session, action, subscription=subscription["id"])
-
-    assert sorted(shown) == sorted(buttons)
-    assert answer.headers["Location"] == "https://app.test/after"
+    if message is None:
+        id = configurations.create({"features": features}).id
+        off = {"features": {"payment_method_update": {"enabled": False}}}
+        with pytest.raises(stripe.InvalidRequestError, match="Cannot enable subscription updates"):
+            configurations.update(id, off)
+        return
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        configurations.create({"features": features})
+    assert message in caught.value.user_message

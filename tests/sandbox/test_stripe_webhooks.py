@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 
 import pytest
 import stripe
@@ -10,18 +9,6 @@ from stripe_account import SECRET, Account
 
 from sandbox.faults import Faults
 from sandbox.stripe_webhooks import DELAYS, Webhooks
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Account]:
-    with Account() as account:
-        yield account
-
-
-@pytest.fixture
-def account(started: Account) -> Account:
-    started.clear()
-    return started
 
 
 @pytest.fixture

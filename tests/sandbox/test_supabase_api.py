@@ -101,6 +101,9 @@ def test_a_database_that_is_slow(api, faults, monkeypatch):
     faults.database = "slow"
     assert twice(api, 2).json == 4
     assert waited == [switches.SLOW_SECONDS]
+    faults.update({"database": "up", "database_latency_ms": 250})
+    assert twice(api, 2).json == 4
+    assert waited[1:] == [0.25]
 
 
 def test_nobody_listens_at_the_databases_address():

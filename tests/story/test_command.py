@@ -27,7 +27,7 @@ def addresses(sandbox: StartedSandbox) -> list[str]:
 
 
 def assert_nothing_is_left(sandbox: StartedSandbox) -> None:
-    wait_for(lambda: all(refused(address) for address in addresses(sandbox)), seconds=5)
+    wait_for(lambda: all(refused(address) for address in addresses(sandbox)))
 
 
 def test_data_is_kept_and_nothing_is_left_running(tmp_path: Path) -> None:

@@ -1,14 +1,24 @@
-"""What all unit tests share: no budget left over from another test, and the lines of the log."""
+"""What all unit tests share: no budget left over from another test, the lines of the log, and
+the wires to Stripe and Supabase.
+"""
 
 import logging
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
+import responses
 from hypothesis import settings
+from stripe._http_client import HTTPClient
 
 from portal_service import deadline
 from portal_service.observability import LOGGER
+from portal_service.stripe_api import Stripe
+from portal_service.supabase_db import Database
+
+from . import given
+from .supabase_answers import Supabase
 
 # A busy machine is no bug.
 settings.register_profile("unhurried", deadline=None)
@@ -61,3 +71,48 @@ def log() -> Iterator[Log]:
     yield handler
     LOGGER.removeHandler(handler)
     LOGGER.setLevel(level)
+
+
+@pytest.fixture
+def at_stripe(monkeypatch: pytest.MonkeyPatch) -> Iterator[responses.RequestsMock]:
+    """What Stripe answers on the wire. The SDK does not sleep before it tries again."""
+    monkeypatch.setattr(HTTPClient, "_sleep_time_seconds", lambda self, retries: 0)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def ours() -> Stripe:
+    """Our side of the wire."""
+    return Stripe(given.settings())
+
+
+@pytest.fixture
+def supabase(monkeypatch: pytest.MonkeyPatch) -> Supabase:
+    supabase = Supabase()
+    monkeypatch.setattr(
+        httpx.HTTPTransport, "handle_request", lambda self, request: supabase.handle(self, request)
+    )
+    return supabase
+
+
+@pytest.fixture(scope="module")
+def database() -> Database:
+    """One for all, since a client takes its time to be made."""
+    return Database(given.settings())
+
+
+class Clock:
+    """The clock of the budget, which stands still until a test moves it on."""
+
+    now = 5000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(deadline, "time", clock)
+    return clock

@@ -2,12 +2,14 @@
 each test changes one thing.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from portal_service.config import Plan, Settings
+from portal_service.entitlement import Account
 from portal_service.mirror import OUR_RELEASE
-from portal_service.subscription import COLUMNS, Account
+from portal_service.subscription import COLUMNS
 
 Json = dict[str, Any]
 
@@ -76,6 +78,7 @@ def subscription(*items: Json, **changes: Any) -> Json:
         "schedule": None,
         "test_clock": None,
         "trial_end": None,
+        "trial_start": None,
     } | changes
 
 
@@ -122,7 +125,9 @@ def paused(reason: str | None) -> Json:
 
 
 def row(**changes: Any) -> Json:
-    """A row as the database answers with it: an active subscription to the plan pro."""
+    """A row as the database answers with it: an active subscription to the plan pro. Its one item
+    is that of its price, unless a test says otherwise.
+    """
     content = dict.fromkeys(COLUMNS) | {
         "stripe_customer_id": "cus_1",
         "stripe_subscription_id": "sub_1",
@@ -136,22 +141,42 @@ def row(**changes: Any) -> Json:
         "cancel_at_period_end": False,
         "livemode": False,
         "as_of": iso(NOON),
+        "clerk_owner_id": "user_ada",
         "user_id": "7",
         "revision": 5,
         "created_at": iso(NOON),
         "updated_at": iso(NOON),
     }
-    return content | changes
+    content |= changes
+    if "items" not in changes:
+        names = ("price_id", "product_id", "quantity", "current_period_end")
+        content["items"] = [{name: content[name] for name in names}]
+    return content
+
+
+def row_item(
+    price: str | None = "price_pro", product: str | None = "prod_pro", **changes: Any
+) -> Json:
+    """An item as a row keeps it."""
+    kept = {"price_id": price, "product_id": product, "quantity": 1}
+    return kept | {"current_period_end": iso(MONTH_END)} | changes
 
 
 def row_of_the_original(**changes: Any) -> Json:
     """A row that the tutorial's webhook wrote: neither product nor price, nor mode."""
-    absent = dict.fromkeys(("price_id", "product_id", "quantity", "livemode", "as_of"))
-    return row(**(absent | {"cancel_at_period_end": None, "collection_method": None} | changes))
+    names = ("price_id", "product_id", "quantity", "livemode", "as_of", "items",
+             "clerk_owner_id", "cancel_at_period_end", "collection_method")  # fmt: skip
+    return row(**(dict.fromkeys(names) | changes))
 
 
-def account(*rows: Json, linked_customer: str | None = None, user_id: str | None = "7") -> Account:
-    return Account("user_ada", user_id, linked_customer, rows)
+def account(
+    *rows: Json,
+    linked_customer: str | None = None,
+    user_id: str | None = "7",
+    ignored_rows: tuple[Json, ...] = (),
+    gone: Iterable[str] = (),
+) -> Account:
+    return Account("user_ada", user_id, linked_customer, rows, ignored_rows, frozenset(gone))
 
 
 def snapshot_event(kind: str, snapshot: Json, **changes: Any) -> Json:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from portal_service.subscription import KNOWN_STATUSES, is_live, status_object
+from portal_service.entitlement import is_running, status_object
+from portal_service.subscription import KNOWN_STATUSES
 
 from .given import ENTITLED, PLANS, account, row
 
@@ -42,14 +43,16 @@ def test_the_table_has_every_status_and_every_reason() -> None:
 @pytest.mark.parametrize("line", documented(), ids=lambda line: " ".join(line[:2]).strip())
 @pytest.mark.parametrize("beside", BESIDE, ids=str)
 def test_the_table_says_what_the_function_says(line: list[str], beside: dict[str, Any]) -> None:
-    status, reason, subscribed, needs_payment, live, plan, why = line
+    status, reason, subscribed, needs_payment, running, plan, why = line
     given = row(
         status="new_at_stripe" if status == "unknown" else status,
         paused_reason=None if reason in ("", "none") else reason,
         **beside,
     )
-    shown = status_object(account(given), PLANS, ENTITLED, False)
-    answers = (shown["subscribed"], shown["needs_payment"], is_live(given), shown["plan"])
-    yes = [answer == "yes" for answer in (subscribed, needs_payment, live)]
+    shown = status_object(account(given), PLANS, ENTITLED, livemode=False)
+    runs = is_running(given, PLANS, ENTITLED)
+    answers = (shown["subscribed"], shown["needs_payment"], runs, shown["plan"])
+    yes = [answer == "yes" for answer in (subscribed, needs_payment, running)]
+    assert shown["can_checkout"] is not runs
     assert answers == (*yes, "pro" if plan == "its plan" else "free")
     assert why

@@ -25,8 +25,9 @@ from .given import PLANS, settings
 
 WEB = settings(
     app_url="https://app.example.com",
-    origins=("https://app.example.com", "http://localhost:3000", "https://*-acme.vercel.app"),
+    origins=("http://localhost:3000", "https://*-acme.vercel.app", "capacitor://localhost"),
 )
+APP = "https://app.example.com"
 
 
 def refusal(ask: Callable[[], object]) -> str:
@@ -41,7 +42,7 @@ def refusal(ask: Callable[[], object]) -> str:
 
 
 def come_back(return_path: object) -> str | None:
-    return inputs.return_url({"return_path": return_path}, WEB)
+    return inputs.return_url({"return_path": return_path}, WEB, APP)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +72,19 @@ def test_a_path_or_an_address_of_an_allowed_origin_is_where_to_come_back_to(
 
 
 def test_nothing_wanted_is_nothing_said() -> None:
-    assert inputs.return_url({}, WEB) is None
+    assert inputs.return_url({}, WEB, APP) is None
 
 
 def test_a_path_is_one_of_the_app_also_below_a_base_path() -> None:
-    app = settings(app_url="https://example.com/app")
-    assert inputs.return_url({"return_path": "/x"}, app) == "https://example.com/app/x"
+    base = "https://example.com/app"
+    app = settings(app_url=base)
+    assert inputs.return_url({"return_path": "/x"}, app, base) == "https://example.com/app/x"
+
+
+def test_a_path_is_one_of_the_page_that_asks() -> None:
+    preview = "https://git-main-acme.vercel.app"
+    assert inputs.return_url({"return_path": "/x"}, WEB, preview) == f"{preview}/x"
+    assert inputs.return_url({"return_path": f"{APP}/x"}, WEB, preview) == f"{APP}/x"
 
 
 ATTACKS = [
@@ -114,7 +122,8 @@ ATTACKS = [
     "/ｅvil", "／／evil.com", "/é",
     "javascript:alert(1)", "JaVaScRiPt:alert(1)", "javascript://app.example.com/%0aalert(1)",
     "data:text/html,x", "vbscript:x", "file:///etc/passwd", "ftp://app.example.com",
-    "ws://app.example.com", "wss://app.example.com", "blob:https://app.example.com/x",
+    "ws://app.example.com", "wss://app.example.com", "capacitor://localhost",
+    "capacitor://localhost/x", "blob:https://app.example.com/x",
     "HTTPS://evil.com", "htTps:evil.com", "app.example.com", "app.example.com/x", "settings",
     "?x=1", "#top", "", ".", "..", "../x", "~", ":", "@", "@evil.com", ";//evil.com",
     " /x", "/x ", "/x y", "\t/x", "/\t/evil.com", "/\n/evil.com", "/\r/evil.com", "\n//evil.com",
@@ -197,7 +206,7 @@ def test_the_flows_are_among_those_of_the_sdk() -> None:
     name = re.search(r"SessionCreateParams\w+", str(data))
     assert name
     module = typing.cast(Any, stripe.params.billing_portal._session_create_params)
-    assert set(inputs.FLOWS) < literals(getattr(module, name[0]), "type")
+    assert set(inputs.FLOWS) <= literals(getattr(module, name[0]), "type")
 
 
 BOTH, PORTAL, CHECKOUT = "both", inputs.PORTAL_LOCALES, inputs.CHECKOUT_LOCALES
@@ -222,8 +231,24 @@ BOTH, PORTAL, CHECKOUT = "both", inputs.PORTAL_LOCALES, inputs.CHECKOUT_LOCALES
         ("en-SG", "en-SG", "en"),
         ("hi-IN", "auto", "hi-IN"),
         ("hi", "auto", "auto"),
-        ("zh-Hant-TW", "zh", "zh"),
+        ("zh", "zh", "zh"),
+        ("zh-CN", "zh", "zh"),
+        ("zh-Hans-CN", "zh", "zh"),
+        ("zh-TW", "zh-TW", "zh-TW"),
+        ("zh-Hant", "zh-TW", "zh-TW"),
+        ("zh-Hant-TW", "zh-TW", "zh-TW"),
+        ("zh_Hant_TW", "zh-TW", "zh-TW"),
+        ("zh-hant-MO", "zh-TW", "zh-TW"),
         ("zh-HK", "zh-HK", "zh-HK"),
+        ("zh-Hant-HK", "zh-HK", "zh-HK"),
+        ("nb", "nb", "nb"),
+        ("nb-NO", "nb", "nb"),
+        ("no", "nb", "nb"),
+        ("no-NO", "nb", "nb"),
+        ("nn", "nb", "nb"),
+        ("nn-NO", "nb", "nb"),
+        ("NN_no", "nb", "nb"),
+        ("non", "auto", "auto"),  # Old Norse is a language of its own
         ("uk", "auto", "auto"),
         ("auto", "auto", "auto"),
         ("klingon", "auto", "auto"),
@@ -260,20 +285,23 @@ def test_a_flow_of_the_contract_is_taken(flow: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "flow", ["", "subscription_update_confirm", "customer_update", "SUBSCRIPTION_CANCEL", 1, [], {}]
+    "flow",
+    ["", "subscription_resume", "SUBSCRIPTION_CANCEL", " customer_update", 1, 0, False, [], {}],
 )
 def test_another_flow_is_refused(flow: object) -> None:
     assert "flow is one of" in refusal(lambda: inputs.flow({"flow": flow}))
 
 
-@pytest.mark.parametrize(("fields", "quantity"), [({}, 1), ({"quantity": 1}, 1),
-                                                  ({"quantity": 25}, 25)])  # fmt: skip
-def test_a_quantity_is_a_whole_number(fields: dict[str, Any], quantity: int) -> None:
+@pytest.mark.parametrize(
+    ("fields", "quantity"),
+    [({}, None), ({"quantity": 1}, 1), ({"quantity": 25}, 25), ({"quantity": 999_999}, 999_999)],
+)
+def test_a_quantity_is_a_whole_number(fields: dict[str, Any], quantity: int | None) -> None:
     assert inputs.quantity(fields) == quantity
 
 
 @pytest.mark.parametrize(
-    "quantity", [0, -1, 1.0, 1.5, True, False, "1", [], {}, 10**9, 10**400, float("nan"),
+    "quantity", [0, -1, 1.0, 1.5, True, False, "1", [], {}, 10**6, 10**9, 10**400, float("nan"),
                  float("inf")],
     ids=lambda value: ascii(value)[:20],
 )  # fmt: skip
@@ -281,32 +309,53 @@ def test_another_quantity_is_refused(quantity: object) -> None:
     assert "quantity" in refusal(lambda: inputs.quantity({"quantity": quantity}))
 
 
+@pytest.mark.parametrize("interval", ["month", "year", "week", "day"])
+def test_an_interval_is_one_of_stripes(interval: str) -> None:
+    assert inputs.interval({"interval": interval}) == interval
+    assert inputs.interval({}) is None
+
+
 @pytest.mark.parametrize(
-    ("fields", "price"),
-    [
-        ({}, "price_basic"),
-        ({"plan": "pro"}, "price_pro"),
-        ({"plan": "team"}, "price_team"),
-        ({"price": "price_pro_year"}, "price_pro_year"),
-        ({"price": "price_team"}, "price_team"),
-    ],
+    "interval",
+    ["", "monthly", "Month", "months", "quarter", "3 months", 1, True, [], ["month"], {}],
 )
-def test_a_plan_stands_for_its_first_price(fields: dict[str, Any], price: str) -> None:
-    assert inputs.price(fields, PLANS) == price
+def test_another_interval_is_refused(interval: object) -> None:
+    assert "interval is one of month, year" in refusal(
+        lambda: inputs.interval({"interval": interval})
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "plan"), [({}, "basic"), ({"plan": "pro"}, "pro"), ({"plan": "team"}, "team")]
+)
+def test_a_plan_is_found_by_its_name_the_first_one_by_default(
+    fields: dict[str, Any], plan: str
+) -> None:
+    assert inputs.plan(fields, PLANS).name == plan
+
+
+@pytest.mark.parametrize(
+    "plan", ["free", "PRO", "", "price_pro", 1, [], {}, False, "\ud800", float("nan")], ids=ascii
+)
+def test_another_plan_is_refused_with_those_that_are(plan: object) -> None:
+    assert refusal(lambda: inputs.plan({"plan": plan}, PLANS)) == (
+        "plan is one of basic, pro, team"
+    )
+
+
+@pytest.mark.parametrize("price", ["price_basic", "price_pro", "price_pro_year", "price_team"])
+def test_a_listed_price_is_taken(price: str) -> None:
+    assert inputs.price({"price": price, "quantity": 2}, PLANS) == price
+
+
+@pytest.mark.parametrize("fields", [{}, {"plan": "pro"}, {"plan": "pro", "interval": "year"}])
+def test_no_price_is_none(fields: dict[str, Any]) -> None:
+    assert inputs.price(fields, PLANS) is None
 
 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"plan": "free"},
-        {"plan": "PRO"},
-        {"plan": ""},
-        {"plan": "price_pro"},
-        {"plan": 1},
-        {"plan": []},
-        {"plan": {}},
-        {"plan": "\ud800"},
-        {"plan": float("nan")},
         {"price": "price_other"},
         {"price": "prod_pro"},
         {"price": "pro"},
@@ -314,12 +363,15 @@ def test_a_plan_stands_for_its_first_price(fields: dict[str, Any], price: str) -
         {"price": {"id": "price_pro"}},
         {"price": 0},
         {"price": False},
+        {"price": ""},
         {"plan": "pro", "price": "price_pro"},
+        {"interval": "year", "price": "price_pro"},
+        {"plan": "pro", "interval": "year", "price": "price_pro"},
     ],
     ids=ascii,
 )
-def test_another_plan_or_price_is_refused(fields: dict[str, Any]) -> None:
-    refusal(lambda: inputs.price(fields, PLANS))
+def test_another_price_or_a_price_beside_a_plan_is_refused(fields: dict[str, Any]) -> None:
+    assert "price" in refusal(lambda: inputs.price(fields, PLANS))
 
 
 @pytest.mark.parametrize("session_id", ["cs_test_a1B2", "cs_live_a1", "cs_1"])
@@ -444,17 +496,19 @@ json_values = st.recursive(
 )
 
 
-@for_all(st.dictionaries(st.sampled_from(["plan", "price", "quantity", "locale", "flow",
+@for_all(st.dictionaries(st.sampled_from(["plan", "price", "interval", "quantity", "locale", "flow",
                                           "return_path", "checkout_session_id"]),
                          json_values))  # fmt: skip
 def test_no_value_of_a_field_raises_anything_but_our_refusal(fields: dict[str, Any]) -> None:
     sent = {k: v for k, v in json.loads(json.dumps(fields)).items() if v is not None}
     for read in (
         lambda: inputs.price(sent, PLANS),
+        lambda: inputs.plan(sent, PLANS),
+        lambda: inputs.interval(sent),
         lambda: inputs.quantity(sent),
         lambda: inputs.locale(sent, PORTAL),
         lambda: inputs.flow(sent),
-        lambda: inputs.return_url(sent, WEB),
+        lambda: inputs.return_url(sent, WEB, APP),
         lambda: inputs.checkout_session_id(sent),
     ):
         try:

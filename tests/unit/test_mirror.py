@@ -1,26 +1,16 @@
-"""Which event takes which path, and what is written then. The database and Stripe are a few lines
-of Python; the database keeps to the three statements of the ordering rule.
-"""
+"""Which event takes which path, and what is written then."""
 
 import itertools
 import logging
-import threading
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given as for_all
-from hypothesis import settings as with_settings
-from hypothesis import strategies as st
 
-from portal_service import deadline, mirror
+from portal_service import deadline
 from portal_service.errors import ServiceError
-from portal_service.mirror import CHECKOUT_EVENTS, OUR_RELEASE, SUBSCRIPTION_EVENTS, Mirror
-from portal_service.observability import LIVE_MISSING, UNKNOWN_PRICES
-from portal_service.stripe_api import CustomerMissing, NotAtStripe, StripeUnavailable
-from portal_service.subscription import COLUMNS
+from portal_service.mirror import CHECKOUT_EVENTS, OUR_RELEASE, SUBSCRIPTION_EVENTS
+from portal_service.observability import LIVE_MISSING
+from portal_service.stripe_errors import StripeUnavailable
 from portal_service.supabase_db import DatabaseError
 
 from .conftest import Log
@@ -29,135 +19,17 @@ from .given import (
     checkout_session,
     iso,
     item,
-    paused,
     row,
     row_of_the_original,
-    settings,
     snapshot_event,
     subscription,
     thin_event,
 )
+from .mirror_world import STRIPES_NOW, World
 
 Json = dict[str, Any]
 UPDATED = "customer.subscription.updated"
 STRANGERS = item("price_theirs", "prod_theirs")
-STRIPES_NOW = datetime.fromtimestamp(NOON + 1000, UTC)
-
-
-class FakeDatabase:
-    """The rows, and every write as (statement, row, Clerk's id)."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Json] = {}
-        self.linked: dict[str, str] = {}  # customer -> Clerk's id
-        self.writes: list[tuple[int | None, Json, str | None]] = []
-        self.reads = 0
-        self._revisions = itertools.count(100)
-        self.before_write: Callable[[], None] = lambda: None
-
-    def holds(self, *rows: Json) -> None:
-        self.rows |= {row["stripe_subscription_id"]: row for row in rows}
-
-    def row(self, subscription_id: str) -> Json | None:
-        self.reads += 1
-        return self.rows.get(subscription_id)
-
-    def linked_user(self, customer: str) -> str | None:
-        return self.linked.get(customer)
-
-    def knows_customer(self, customer: str) -> bool:
-        return customer in self.linked or any(
-            row["stripe_customer_id"] == customer for row in self.rows.values()
-        )
-
-    def upsert(
-        self, new: Json, clerk_user_id: str | None, expected_revision: int | None
-    ) -> Json | None:
-        self.before_write()
-        self.writes.append((expected_revision, new, clerk_user_id))
-        old = self.rows.get(new["stripe_subscription_id"])
-        if expected_revision is None:
-            decisive = old is not None and is_clearly_later(new["as_of"], old["as_of"])
-        elif expected_revision == 0:
-            decisive = old is None
-        else:
-            decisive = old is not None and old["revision"] == expected_revision
-        if not decisive:
-            return None
-        revision = next(self._revisions)
-        changed = old is None or any(new[name] != old[name] for name in COLUMNS if name != "as_of")
-        stored = (old or {"user_id": None, "created_at": iso(NOON)}) | new
-        stored |= {"revision": revision, "updated_at": f"at {revision}"} if changed else {
-            "revision": revision
-        }  # fmt: skip
-        self.rows[new["stripe_subscription_id"]] = stored
-        return stored
-
-
-def is_clearly_later(stamp: str, as_of: str | None) -> bool:
-    return as_of is not None and (
-        datetime.fromisoformat(stamp) - datetime.fromisoformat(as_of) >= timedelta(seconds=60)
-    )
-
-
-class FakeStripe:
-    """The subscriptions and sessions of an account, and every question."""
-
-    def __init__(self) -> None:
-        self.subscriptions: dict[str, Json] = {}
-        self.sessions: dict[str, Json] = {}
-        self.customers = {"cus_1"}
-        self.date: datetime | None = STRIPES_NOW
-        self.asked: list[str] = []
-        self.before_answer: Callable[[], None] = lambda: None
-
-    def has(self, *subscriptions: Json) -> None:
-        self.subscriptions |= {one["id"]: one for one in subscriptions}
-
-    def subscription(self, subscription_id: str) -> tuple[Json, datetime | None]:
-        self.asked.append(subscription_id)
-        self.before_answer()
-        if subscription_id not in self.subscriptions:
-            raise NotAtStripe(self.date)
-        return self.subscriptions[subscription_id], self.date
-
-    def subscriptions_of(self, customer: str) -> tuple[list[Json], datetime | None]:
-        self.asked.append(customer)
-        self.before_answer()
-        if customer not in self.customers:
-            raise CustomerMissing
-        found = [one for one in self.subscriptions.values() if one["customer"] == customer]
-        return found, self.date
-
-    def checkout_session(self, session_id: str) -> Json:
-        self.asked.append(session_id)
-        if session_id not in self.sessions:
-            raise NotAtStripe(self.date)
-        return self.sessions[session_id]
-
-
-class World:
-    """A mirror between the two."""
-
-    def __init__(self, key: str = "sk_test_unit") -> None:
-        self.database, self.stripe = FakeDatabase(), FakeStripe()
-        self.mirror = Mirror(settings(stripe_secret_key=key), self.database, self.stripe)  # type: ignore[arg-type]
-
-    @property
-    def stored(self) -> Json:
-        return self.database.rows["sub_1"]
-
-    @property
-    def statements(self) -> list[int | None]:
-        """The expected revision of each write."""
-        return [revision for revision, _, _ in self.database.writes]
-
-    @property
-    def owners(self) -> list[str | None]:
-        return [owner for _, _, owner in self.database.writes]
-
-    def was_left_alone(self) -> bool:
-        return not self.stripe.asked and not self.database.writes
 
 
 @pytest.fixture
@@ -168,7 +40,7 @@ def world() -> World:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits between two rounds."""
-    monkeypatch.setattr(mirror, "time", SimpleNamespace(sleep=lambda seconds: None))
+    monkeypatch.setattr(deadline, "_JITTER_SECONDS", 0)
 
 
 LATER = NOON + 60
@@ -229,6 +101,7 @@ NOT_TRUSTED = [
     pytest.param({"api_version": "endive"}, {}, id="a name alone"),
     pytest.param({"api_version": "2026-10-28.endive.preview"}, {}, id="a preview"),
     pytest.param({}, {"test_clock": "clock_1"}, id="a test clock"),
+    pytest.param({}, {"items": {"data": [item()], "has_more": True}}, id="not all of its items"),
 ]
 
 
@@ -436,27 +309,6 @@ def test_a_client_reference_names_nobody(world: World) -> None:
     assert world.owners == [None]
 
 
-@pytest.mark.parametrize(
-    ("linked", "named", "is_logged"),
-    [
-        ("user_ada", "user_eve", True),
-        ("user_ada", "user_ada", False),
-        ("user_ada", None, False),
-        (None, "user_eve", False),
-    ],
-)
-def test_metadata_that_names_another_user_than_the_customers_is_logged(
-    world: World, log: Log, linked: str | None, named: str | None, is_logged: bool
-) -> None:
-    if linked:
-        world.database.linked["cus_1"] = linked
-    world.stripe.has(subscription(metadata={"clerk_user_id": named}))
-    assert world.mirror.refresh("sub_1") == "refreshed"
-    warnings = log.at(logging.WARNING)
-    assert bool(warnings) is is_logged
-    assert all("names another user" in message for message in warnings)
-
-
 # What Stripe does not have
 
 
@@ -610,165 +462,3 @@ def test_a_failure_of_the_databases_is_handed_on(world: World, created: int) -> 
     with pytest.raises(DatabaseError):
         world.mirror.apply(snapshot_event(UPDATED, PAST_DUE, created=created))
     assert world.stored == row()
-
-
-# What an operator must know
-
-
-@pytest.mark.parametrize("fast", [True, False])
-def test_an_unknown_price_is_stored_and_shouted_about(world: World, log: Log, fast: bool) -> None:
-    world.database.holds(row())
-    new = subscription(STRANGERS)
-    world.stripe.has(new)
-    before = UNKNOWN_PRICES._value.get()
-    world.mirror.apply(snapshot_event(UPDATED, new, created=LATER if fast else NOON))
-    assert (world.stored["price_id"], world.stored["plan"]) == ("price_theirs", None)
-    assert UNKNOWN_PRICES._value.get() > before
-    assert any("STRIPE_PLANS" in message for message in log.at(logging.ERROR))
-
-
-def test_the_end_of_an_unknown_price_is_nothing_to_shout_about(world: World, log: Log) -> None:
-    world.database.holds(row())
-    ended = subscription(STRANGERS, status="canceled")
-    world.mirror.apply(snapshot_event("customer.subscription.deleted", ended, created=LATER))
-    assert log.at(logging.ERROR) == []
-
-
-@pytest.mark.parametrize("fast", [True, False])
-def test_an_unknown_status_is_stored_and_logged(world: World, log: Log, fast: bool) -> None:
-    world.database.holds(row())
-    new = subscription(status="a_status_of_2030")
-    world.stripe.has(new)
-    world.mirror.apply(snapshot_event(UPDATED, new, created=LATER if fast else NOON))
-    assert world.stored["status"] == "a_status_of_2030"
-    assert "a subscription has an unknown status" in log.messages
-
-
-# All subscriptions of a customer
-
-
-def test_all_of_a_customer_are_written_each_over_its_revision(world: World) -> None:
-    world.database.holds(row(), row(stripe_subscription_id="sub_2", revision=8))
-    now = [subscription(**paused("pause_requested")), subscription(id="sub_2"),
-           subscription(id="sub_3", metadata={"clerk_user_id": "user_ada"})]  # fmt: skip
-    world.stripe.has(*now, subscription(id="sub_9", customer="cus_9"))
-    rows = [*world.database.rows.values(), row(stripe_customer_id="cus_9", revision=77),
-            row_of_the_original(stripe_subscription_id=None)]  # fmt: skip
-    assert world.mirror.refresh_customer("cus_1", rows) == now
-    assert world.stripe.asked == ["cus_1"]
-    assert world.statements == [5, 8, 0]
-    assert world.owners == [None, None, "user_ada"]
-    assert world.stored["paused_reason"] == "pause_requested"
-    assert world.stored["as_of"] == STRIPES_NOW.isoformat()
-    assert set(world.database.rows) == {"sub_1", "sub_2", "sub_3"}
-
-
-def test_one_that_somebody_wrote_meanwhile_is_asked_for_again(world: World) -> None:
-    world.database.holds(row(revision=6))
-    world.stripe.has(subscription(status="past_due"))
-    world.mirror.refresh_customer("cus_1", [row(revision=5)])
-    assert world.stripe.asked == ["cus_1", "sub_1"]
-    assert world.statements == [5, 6]
-    assert world.stored["status"] == "past_due"
-
-
-def test_one_that_stripe_did_not_list_is_asked_for(world: World) -> None:
-    world.database.holds(row())
-    assert world.mirror.refresh_customer("cus_1", [row()]) == []
-    assert world.stripe.asked == ["cus_1", "sub_1"]
-    assert world.stored["status"] == "canceled"
-
-
-def test_the_rows_of_a_customer_whom_stripe_lost_are_brought_to_an_end_first(world: World) -> None:
-    world.stripe.customers.clear()
-    world.database.holds(row(), row(stripe_subscription_id="sub_2"))
-    with pytest.raises(CustomerMissing):
-        world.mirror.refresh_customer("cus_1", list(world.database.rows.values()))
-    assert [one["status"] for one in world.database.rows.values()] == ["canceled", "canceled"]
-
-
-# At once
-
-
-def test_a_burst_of_deliveries_asks_stripe_twice_at_most(world: World) -> None:
-    world.database.holds(row())
-    world.stripe.has(PAST_DUE)
-    asked, answer, boarded = threading.Event(), threading.Event(), threading.Semaphore(0)
-    board = world.mirror._flights._board
-
-    def watched(*arguments: Any) -> Any:
-        found = board(*arguments)
-        boarded.release()
-        return found
-
-    def hold() -> None:
-        asked.set()
-        assert answer.wait(20)
-
-    world.mirror._flights._board = watched  # type: ignore[method-assign]
-    world.stripe.before_answer = hold
-    event = thin_event(UPDATED, "sub_1")
-    outcomes: list[str] = []
-    burst = [
-        threading.Thread(target=lambda: outcomes.append(world.mirror.apply(event)))
-        for _ in range(12)
-    ]
-    burst[0].start()
-    assert asked.wait(20)
-    for thread in burst[1:]:
-        thread.start()
-    for _ in burst:
-        assert boarded.acquire(timeout=20)
-    answer.set()
-    for thread in burst:
-        thread.join(20)
-    assert world.stripe.asked == ["sub_1", "sub_1"]
-    assert sorted(outcomes) == ["refreshed"] + ["unchanged"] * 11
-    assert world.stored["status"] == "past_due"
-
-
-# A whole life, delivered in any order
-
-LIFE = [
-    ("customer.subscription.created", {"status": "incomplete"}),
-    (UPDATED, {"status": "active"}),
-    (UPDATED, {"status": "active", "cancel_at": NOON + 10**6}),
-    (UPDATED, {"status": "active"}),
-    (UPDATED, {"status": "past_due"}),
-    ("customer.subscription.deleted", {"status": "canceled", "ended_at": NOON + 10**5}),
-]
-
-
-@st.composite
-def deliveries_of_a_life(draw: st.DrawFn) -> list[tuple[int, Json, int]]:
-    """Pairs of an event and how many changes Stripe had seen when it arrived."""
-    length = draw(st.integers(1, len(LIFE)))
-    stamps = itertools.accumulate(draw(st.sampled_from([0, 1, 59, 61, 86_400])) for _ in LIFE)
-    events = [
-        snapshot_event(kind, subscription(**changes), created=NOON + stamp)
-        for (kind, changes), stamp in zip(LIFE[:length], stamps, strict=False)
-    ]
-    wanted = [*range(length), *draw(st.lists(st.integers(0, length - 1), max_size=4))]
-    order = draw(st.permutations(wanted))
-    seen, arrivals = 0, []
-    for number in order:
-        seen = max(seen, number, draw(st.integers(seen, length - 1)))
-        arrivals.append((number, events[number], seen))
-    return arrivals
-
-
-@for_all(deliveries_of_a_life())
-@with_settings(max_examples=200)
-def test_whatever_the_order_and_repetition_the_row_ends_in_stripes_state(
-    arrivals: list[tuple[int, Json, int]],
-) -> None:
-    world = World()
-    last = max(seen for _, _, seen in arrivals)
-    created = {number: event["created"] for number, event, _ in arrivals}
-    for _, event, seen in arrivals:
-        world.stripe.has(subscription(**LIFE[seen][1]))
-        world.stripe.date = datetime.fromtimestamp(created[seen], UTC)
-        world.mirror.apply(event)
-    status, cancel_at = (LIFE[last][1].get(name) for name in ("status", "cancel_at"))
-    assert world.stored["status"] == status
-    assert world.stored["cancel_at"] == (cancel_at and iso(cancel_at))  # type: ignore[arg-type]

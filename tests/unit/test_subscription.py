@@ -1,43 +1,39 @@
-"""The domain: Stripe's objects as rows, rows as what a user is entitled to. Tables all through."""
+"""A Stripe subscription as a row, and what its prices and metadata mean here: tables."""
 
-import random
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given as for_all
-from hypothesis import strategies as st
 
-from portal_service.config import Plan
 from portal_service.subscription import (
     COLUMNS,
-    best_row,
-    clerk_user_of,
+    KNOWN_STATUSES,
+    clerk_owner_of,
+    clerk_owner_of_customer,
     customer_of,
-    customers_of,
-    has_unknown_price,
-    is_live,
+    differences,
+    had_trial,
+    has_more_items,
+    is_ignored,
     is_ours,
-    is_subscribed,
-    live_row,
-    needs_payment,
+    is_running_at_stripe,
+    moment,
     plan_name,
     row_of,
-    status_object,
+    subscription_of,
+    utc,
 )
 
 from .given import (
-    ENTITLED,
     MONTH_END,
     NOON,
     PLANS,
-    account,
+    checkout_session,
     iso,
     item,
     old_subscription,
     paused,
-    row,
-    row_of_the_original,
+    row_item,
     subscription,
 )
 
@@ -50,10 +46,6 @@ PAUSE_REASONS = (
 
 def written(stripe_subscription: dict[str, Any]) -> dict[str, Any]:
     return row_of(stripe_subscription, PLANS, AS_OF)
-
-
-def shown(*rows: dict[str, Any], **about: Any) -> dict[str, Any]:
-    return status_object(account(*rows, **about), PLANS, ENTITLED, False)
 
 
 # A subscription as a row
@@ -79,6 +71,14 @@ def test_a_subscription_of_today_fills_every_column() -> None:
         "pause_collection": None,
         "paused_reason": None,
         "livemode": False,
+        "items": [
+            {
+                "price_id": "price_pro",
+                "product_id": "prod_pro",
+                "quantity": 1,
+                "current_period_end": "2026-11-18T11:06:40+00:00",
+            }
+        ],
         "as_of": "2026-10-26T07:33:20+00:00",
     }
 
@@ -91,6 +91,9 @@ def test_an_old_payload_gives_the_same_row_as_one_of_today() -> None:
     assert written(old_subscription()) == written(subscription())
 
 
+ADD_ON = item("price_support", "prod_support", current_period_end=MONTH_END + 9)
+
+
 @pytest.mark.parametrize(
     ("stripe_subscription", "end"),
     [
@@ -100,15 +103,20 @@ def test_an_old_payload_gives_the_same_row_as_one_of_today() -> None:
         (subscription(item(current_period_end=None), current_period_end=NOON), NOON),
         # An endpoint on an old version, rendered after basil, carries both: the item's counts.
         (subscription(current_period_end=NOON), MONTH_END),
-        # Several items of different intervals: the latest.
-        (subscription(item(), item(current_period_end=MONTH_END + 9)), MONTH_END + 9),
-        (subscription(item(current_period_end=MONTH_END + 9), item()), MONTH_END + 9),
-        (subscription(item(current_period_end=None), item()), MONTH_END),
+        # Several items of different intervals: that of the plan, wherever it stands.
+        (subscription(item(), ADD_ON), MONTH_END),
+        (subscription(ADD_ON, item()), MONTH_END),
+        (subscription(item("price_basic", None, current_period_end=NOON), item()), MONTH_END),
+        (subscription(item(), item("price_team", None, current_period_end=NOON)), NOON),
+        # None of ours: the first.
+        (subscription(ADD_ON, item("price_x", None)), MONTH_END + 9),
+        (subscription(item(current_period_end=None), ADD_ON), None),
         (subscription(items={"data": []}), None),
+        (subscription(items={"data": []}, current_period_end=NOON), NOON),
         (subscription(items=None), None),
     ],
 )
-def test_the_period_ends_with_the_latest_item_else_with_the_subscription(
+def test_the_period_is_that_of_the_plans_item_else_that_of_the_subscription(
     stripe_subscription: dict[str, Any], end: int | None
 ) -> None:
     assert written(stripe_subscription)["current_period_end"] == (end and iso(end))
@@ -157,12 +165,9 @@ def test_times_are_kept_as_iso_with_an_offset(field: str, column: str) -> None:
     ],
 )
 def test_a_customer_is_an_id_or_expanded_or_null(customer: Any, kept: str | None) -> None:
+    assert customer_of({}) is None
     assert customer_of(subscription(customer=customer)) == kept
     assert written(subscription(customer=customer))["stripe_customer_id"] == kept
-
-
-def test_an_object_without_a_customer_field_has_none() -> None:
-    assert customer_of({"id": "cs_1"}) is None
 
 
 def test_an_expanded_product_is_its_id() -> None:
@@ -200,6 +205,35 @@ def test_the_item_with_the_highest_plan_speaks_for_a_subscription_else_the_first
 def test_a_subscription_without_items_has_neither_price_nor_plan() -> None:
     kept = written(subscription(items={"object": "list", "data": []}))
     assert [kept[c] for c in ("price_id", "product_id", "quantity", "plan")] == [None] * 4
+    assert kept["items"] == []
+
+
+def test_every_item_is_kept_in_its_order_with_its_own_period() -> None:
+    seats = item("price_seats", {"id": "prod_seats"}, quantity=7)  # type: ignore[arg-type]
+    metered = item("price_metered", None, quantity=None)
+    assert written(subscription(ADD_ON, seats, item(), metered))["items"] == [
+        row_item("price_support", "prod_support", current_period_end=iso(MONTH_END + 9)),
+        row_item("price_seats", "prod_seats", quantity=7),
+        row_item(),
+        row_item("price_metered", None, quantity=None),
+    ]
+
+
+def test_the_items_of_an_old_payload_end_with_the_subscription() -> None:
+    assert written(old_subscription())["items"] == [row_item()]
+
+
+@pytest.mark.parametrize(
+    ("items", "more"),
+    [
+        ({"data": [item()], "has_more": False}, False),
+        ({"data": [item()], "has_more": True}, True),
+        ({"data": [item()]}, False),
+        (None, False),
+    ],
+)
+def test_a_subscription_may_have_more_items_than_stripe_showed(items: Any, more: bool) -> None:
+    assert has_more_items(subscription(items=items)) is more
 
 
 @pytest.mark.parametrize("reason", PAUSE_REASONS)
@@ -251,8 +285,8 @@ def test_a_state_without_a_moment_has_no_as_of() -> None:
         (None, None),
     ],
 )
-def test_only_the_metadata_names_a_clerk_user(metadata: Any, named: str | None) -> None:
-    assert clerk_user_of({"metadata": metadata, "client_reference_id": "user_eve"}) == named
+def test_only_the_metadata_names_an_owner(metadata: Any, named: str | None) -> None:
+    assert clerk_owner_of({"metadata": metadata, "client_reference_id": "user_eve"}) == named
 
 
 @pytest.mark.parametrize(
@@ -268,10 +302,6 @@ def test_only_the_metadata_names_a_clerk_user(metadata: Any, named: str | None) 
 )
 def test_a_subscription_is_ours_by_any_price_or_product(items: list[Any], ours: bool) -> None:
     assert is_ours(subscription(*items), PLANS) is ours
-
-
-def test_a_subscription_without_items_is_not_ours() -> None:
-    assert not is_ours(subscription(items=None), PLANS)
 
 
 @pytest.mark.parametrize(
@@ -292,318 +322,166 @@ def test_a_plan_is_found_by_price_then_by_product(
     assert plan_name(price, product, PLANS) == name
 
 
-# What a row entitles to
-
-# status: (subscribed, needs payment, live, plan shown)
-BY_STATUS = {
-    "active": (True, False, True, "pro"),
-    "trialing": (True, False, True, "pro"),
-    "past_due": (False, True, True, "pro"),
-    "unpaid": (False, True, True, "pro"),
-    "incomplete": (False, True, False, "pro"),
-    "incomplete_expired": (False, False, False, "free"),
-    "canceled": (False, False, False, "free"),
-    "a_status_of_2030": (False, False, True, "pro"),
-}
-# reason of `paused`: the same
-BY_PAUSED_REASON = {
-    None: (False, True, False, "pro"),
-    "trial_end_without_payment_method": (False, True, False, "pro"),
-    "first_payment_failure": (False, True, True, "pro"),
-    "final_payment_failure": (False, True, True, "pro"),
-    "pause_requested": (False, False, True, "pro"),
-    "system": (False, False, True, "pro"),
-    "a_reason_of_2030": (False, False, True, "pro"),
-}
-STATES = [
-    *(pytest.param({"status": status}, *rest, id=status) for status, rest in BY_STATUS.items()),
-    *(
-        pytest.param({"status": "paused", "paused_reason": reason}, *rest, id=f"paused: {reason}")
-        for reason, rest in BY_PAUSED_REASON.items()
-    ),
-]
-CHANGES_NOTHING = {
-    "plain": {},
-    "scheduled cancel, flexible": {"cancel_at": iso(MONTH_END)},
-    "scheduled cancel, classic": {"cancel_at": iso(MONTH_END), "cancel_at_period_end": True},
-    "collection paused": {"pause_collection": "void", "pause_resumes_at": iso(MONTH_END)},
-    "period over": {"current_period_end": "2001-01-01T00:00:00+00:00"},
-}
-
-
-@pytest.mark.parametrize("beside", CHANGES_NOTHING.values(), ids=CHANGES_NOTHING)
-@pytest.mark.parametrize(("state", "subscribed", "payment", "live", "plan"), STATES)
-def test_the_status_alone_entitles(
-    state: dict[str, Any],
-    beside: dict[str, Any],
-    subscribed: bool,
-    payment: bool,
-    live: bool,
-    plan: str,
-) -> None:
-    one = row(**state, **beside)
-    status = shown(one)
-    assert status["subscribed"] is subscribed
-    assert status["needs_payment"] is payment
-    assert status["plan"] == plan
-    assert status["status"] == state["status"]
-    assert is_live(one) is live
-    assert live_row(account(one), PLANS, ENTITLED) == (one if live else None)
-
-
-@pytest.mark.parametrize("status", BY_STATUS)
-def test_a_reason_counts_only_while_paused(status: str) -> None:
-    left_over = row(status=status, paused_reason="pause_requested")
-    assert is_live(left_over) is is_live(row(status=status))
-    assert needs_payment(left_over) is needs_payment(row(status=status))
-
-
-def test_an_operator_may_let_people_in_while_stripe_retries_the_card() -> None:
-    entitled = (*ENTITLED, "past_due")
-    assert is_subscribed(row(status="past_due"), PLANS, entitled)
-    assert status_object(account(row(status="past_due")), PLANS, entitled, False)["needs_payment"]
-    assert not is_subscribed(row(status="unpaid"), PLANS, entitled)
-
-
-@pytest.mark.parametrize("status", BY_STATUS)
-def test_an_unknown_price_is_never_subscribed(status: str) -> None:
-    unknown = row(status=status, price_id="price_x", product_id="prod_x", plan=None)
-    ended = status in ("canceled", "incomplete_expired")
-    assert shown(unknown)["subscribed"] is False
-    assert shown(unknown)["plan"] == ("free" if ended else None)
-    assert has_unknown_price(unknown, PLANS) is not ended
-
-
-def test_a_corrected_list_of_plans_counts_at_once() -> None:
-    mistaken = row(plan=None, price_id="price_x", product_id=None)
-    corrected = (*PLANS, Plan("max", ("price_x",)))
-    status = status_object(account(mistaken), corrected, ENTITLED, False)
-    assert (status["subscribed"], status["plan"]) == (True, "max")
-    assert not has_unknown_price(mistaken, corrected)
-
-
-def test_the_column_plan_means_nothing_beside_a_price() -> None:
-    assert shown(row(plan="team"))["plan"] == "pro"
-    assert shown(row(plan="pro", price_id="price_x", product_id=None))["plan"] is None
-
-
-def test_an_unknown_price_is_shouted_about_whatever_the_column_plan_says() -> None:
-    assert has_unknown_price(row(plan="free", price_id="price_x", product_id=None), PLANS)
-
-
-# Rows of the original
+# What it means
 
 
 @pytest.mark.parametrize(
-    ("status", "plan", "subscribed", "shown_plan", "unknown"),
+    ("items", "ignored"),
     [
-        ("active", "pro", True, "pro", False),
-        ("trialing", "pro", True, "pro", False),
-        ("canceled", "pro", False, "free", False),  # the original left the plan as it was
-        ("past_due", "pro", False, "pro", False),
-        ("active", "free", False, "free", False),
-        ("active", "enterprise", False, None, True),
-        ("active", None, False, None, True),
+        pytest.param([item("price_x", "prod_support")], True, id="all of it"),
+        pytest.param([item("price_x", "prod_support"), item("price_y", "prod_app")], True,
+                     id="both of two"),
+        pytest.param([item("price_x", "prod_support"), item("price_y", "prod_z")], False,
+                     id="one of two"),
+        pytest.param([item("price_x", "prod_support"), item()], False, id="beside a plan"),
+        pytest.param([item("price_team", "prod_support")], False, id="its price is a plan's"),
+        pytest.param([item("price_x", {"id": "prod_support"})], True,  # type: ignore[arg-type]
+                     id="an expanded product"),
+        pytest.param([item("price_x", None)], False, id="no product"),
+        pytest.param([item()], False, id="ours"),
+    ],
+)  # fmt: skip
+def test_a_subscription_is_ignored_when_all_of_its_products_are(
+    items: list[Any], ignored: bool
+) -> None:
+    one = subscription(*items)
+    assert is_ignored(one, PLANS, ("prod_support", "prod_app")) is ignored
+    assert not is_ignored(one, PLANS, ())
+
+
+@pytest.mark.parametrize("items", [None, {"data": []}, {}])
+def test_a_subscription_without_items_is_neither_ours_nor_ignored(items: Any) -> None:
+    assert not is_ours(subscription(items=items), PLANS)
+    assert not is_ignored(subscription(items=items), PLANS, ("prod_support",))
+
+
+@pytest.mark.parametrize(
+    ("customer", "named"),
+    [
+        ({"id": "cus_1", "metadata": {"clerk_user_id": "user_ada"}}, "user_ada"),
+        ({"id": "cus_1", "metadata": {"clerk_user_id": ""}}, None),
+        ({"id": "cus_1", "metadata": None}, None),
+        ({"id": "cus_1", "deleted": True}, None),
+        ("cus_1", None),
+        (None, None),
     ],
 )
-def test_the_column_plan_of_an_original_row_counts_until_a_refresh(
-    status: str, plan: str | None, subscribed: bool, shown_plan: str | None, unknown: bool
+def test_the_metadata_of_a_customer_names_an_owner_where_it_is_expanded(
+    customer: Any, named: str | None
 ) -> None:
-    original = row_of_the_original(status=status, plan=plan)
-    assert shown(original)["subscribed"] is subscribed
-    assert shown(original)["plan"] == shown_plan
-    assert has_unknown_price(original, PLANS) is unknown
+    mine = {"clerk_user_id": "user_eve"}
+    assert clerk_owner_of_customer(subscription(customer=customer, metadata=mine)) == named
 
 
-def test_nulls_of_an_original_row_are_shown_as_the_contract_has_them() -> None:
-    status = shown(row_of_the_original())
-    assert status["cancel_at_period_end"] is False
-    assert (status["price_id"], status["quantity"]) == (None, None)
-
-
-def test_a_row_without_a_subscription_counts_for_the_portal_alone() -> None:
-    only_a_customer = row_of_the_original(stripe_subscription_id=None, status=None, plan="free")
-    status = shown(only_a_customer)
-    assert (status["subscribed"], status["plan"]) == (False, "free")
-    assert status["can_manage_billing"] is True
-    assert not is_live(only_a_customer)
-
-
-@pytest.mark.parametrize("status", ["active", "trialing", "past_due"])
-def test_a_plan_given_by_hand_counts_and_does_not_keep_anybody_from_buying(status: str) -> None:
-    by_hand = row_of_the_original(stripe_subscription_id=None, status=status, plan="pro")
-    shows = shown(by_hand)
-    assert shows["subscribed"] is (shows["plan"] == "pro" and status in ENTITLED)
-    assert not is_live(by_hand)
-
-
-# Which row speaks for a user
-
-BETTER_AND_WORSE = [
-    pytest.param(
-        {"status": "active", "price_id": "price_basic", "current_period_end": None},
-        {"status": "past_due", "price_id": "price_team"},
-        id="subscribed beats a larger plan that is not paid",
-    ),
-    pytest.param(
-        {"status": "past_due", "price_id": "price_basic", "current_period_end": None},
-        {"status": "canceled", "price_id": "price_team"},
-        id="live beats ended",
-    ),
-    pytest.param(
-        {"status": "past_due", "price_id": "price_basic", "current_period_end": None},
-        {"status": "incomplete", "price_id": "price_team"},
-        id="live beats incomplete",
-    ),
-    pytest.param(
-        {"price_id": "price_team", "current_period_end": None},
-        {"price_id": "price_pro"},
-        id="the plan named last",
-    ),
-    pytest.param(
-        {"status": "canceled", "price_id": "price_team", "current_period_end": None},
-        {"status": "canceled", "price_id": "price_pro"},
-        id="the plan named last, among ended ones",
-    ),
-    pytest.param(
-        {"status": "canceled", "price_id": "price_basic", "current_period_end": None},
-        {"status": "canceled", "price_id": "price_x"},
-        id="a known price beats an unknown one",
-    ),
-    pytest.param(
-        {"current_period_end": iso(MONTH_END + 1)},
-        {"current_period_end": iso(MONTH_END)},
-        id="the latest period end",
-    ),
-    pytest.param(
-        {"current_period_end": "2026-11-18T09:06:41-02:00"},
-        {"current_period_end": "2026-11-18T11:06:40+00:00"},
-        id="the latest period end, in another zone",
-    ),
-    pytest.param(
-        {"current_period_end": "2001-01-01T00:00:00+00:00"},
-        {"current_period_end": None},
-        id="no period end is last",
-    ),
-]
-
-
-@pytest.mark.parametrize(("better", "worse"), BETTER_AND_WORSE)
-def test_each_criterion_decides_where_those_before_tie(
-    better: dict[str, Any], worse: dict[str, Any]
-) -> None:
-    # The worse one has the greater id, which would decide if nothing else did.
-    good = row(product_id=None, stripe_subscription_id="sub_a", **better)
-    bad = row(product_id=None, stripe_subscription_id="sub_b", **worse)
-    assert best_row(account(good, bad), PLANS, ENTITLED) == good
-    assert best_row(account(bad, good), PLANS, ENTITLED) == good
-
-
-def test_the_greatest_id_decides_at_last() -> None:
-    first, last = row(stripe_subscription_id="sub_a"), row(stripe_subscription_id="sub_b")
-    assert best_row(account(last, first), PLANS, ENTITLED) == last
-    assert best_row(account(first, last), PLANS, ENTITLED) == last
-
-
-def test_without_rows_there_is_no_best_one() -> None:
-    assert best_row(account(), PLANS, ENTITLED) is None
-    assert live_row(account(), PLANS, ENTITLED) is None
-
-
-def test_a_live_row_is_found_behind_a_better_one_that_is_not_live() -> None:
-    entitled = (*ENTITLED, "incomplete")  # an operator's odd choice: subscribed, and not live
-    not_live = row(stripe_subscription_id="sub_a", status="incomplete")
-    live = row(stripe_subscription_id="sub_b", status="past_due")
-    both = account(not_live, live)
-    assert best_row(both, PLANS, entitled) == not_live
-    assert live_row(both, PLANS, entitled) == live
-
-
-rows_of_any_kind = st.builds(
-    row,
-    stripe_subscription_id=st.sampled_from(["sub_a", "sub_b", "sub_c", "sub_d", None]),
-    status=st.sampled_from([*BY_STATUS, "paused", None]),
-    paused_reason=st.sampled_from([*BY_PAUSED_REASON]),
-    plan=st.sampled_from(["pro", "free", None]),
-    price_id=st.sampled_from(["price_basic", "price_pro", "price_team", "price_x", None]),
-    product_id=st.sampled_from(["prod_pro", "prod_x", None]),
-    current_period_end=st.sampled_from(
-        [None, iso(MONTH_END), iso(NOON), "2026-11-18T12:06:40.5+02:00"]
-    ),
-    cancel_at=st.sampled_from([None, iso(MONTH_END)]),
-    livemode=st.sampled_from([None, False]),
+@pytest.mark.parametrize(
+    ("made", "found"), [("sub_1", "sub_1"), ({"id": "sub_1"}, "sub_1"), (None, None)]
 )
-different_rows = st.lists(
-    rows_of_any_kind, max_size=4, unique_by=lambda row: row["stripe_subscription_id"]
-)
+def test_a_session_names_the_subscription_that_it_made(made: Any, found: str | None) -> None:
+    assert subscription_of(checkout_session(subscription=made)) == found
 
 
-@for_all(different_rows, st.randoms())
-def test_the_order_of_the_rows_never_matters(
-    rows: list[dict[str, Any]], chance: random.Random
+@pytest.mark.parametrize("odd", [7, ["cus_1"], {"id": 7}])
+def test_an_id_is_text(odd: Any) -> None:
+    with pytest.raises(TypeError):
+        customer_of({"customer": odd})
+    with pytest.raises(TypeError):
+        subscription_of({"subscription": odd})
+
+
+RUNNING = {
+    "active": True,
+    "trialing": True,
+    "past_due": True,
+    "unpaid": True,
+    "incomplete": False,
+    "incomplete_expired": False,
+    "canceled": False,
+    "a_status_of_2030": True,
+}
+RUNNING_WHILE_PAUSED = {
+    None: False,
+    "trial_end_without_payment_method": False,
+    "first_payment_failure": True,
+    "final_payment_failure": True,
+    "pause_requested": True,
+    "system": True,
+    "a_reason_of_2030": True,
+}
+
+
+def test_the_table_has_every_status() -> None:
+    assert {*RUNNING, "paused"} >= KNOWN_STATUSES
+
+
+@pytest.mark.parametrize(("status", "running"), RUNNING.items())
+def test_a_subscription_at_stripe_runs_by_its_status(status: str, running: bool) -> None:
+    assert is_running_at_stripe(subscription(status=status)) is running
+    left_over = paused("trial_end_without_payment_method") | {"status": status}
+    assert is_running_at_stripe(subscription(**left_over)) is running
+
+
+@pytest.mark.parametrize(("reason", "running"), RUNNING_WHILE_PAUSED.items())
+def test_a_paused_subscription_at_stripe_runs_by_its_reason(
+    reason: str | None, running: bool
 ) -> None:
-    shuffled = chance.sample(rows, len(rows))
-    assert shown(*shuffled) == shown(*rows)
-    assert best_row(account(*shuffled), PLANS, ENTITLED) == best_row(
-        account(*rows), PLANS, ENTITLED
-    )
-    assert live_row(account(*shuffled), PLANS, ENTITLED) == live_row(
-        account(*rows), PLANS, ENTITLED
-    )
+    assert is_running_at_stripe(subscription(**paused(reason))) is running
 
 
-@for_all(different_rows)
-def test_what_is_shown_fits_together(rows: list[dict[str, Any]]) -> None:
-    status = shown(*rows)
-    if status["subscribed"]:
-        assert status["plan"] in {"basic", "pro", "team"}
-        assert status["needs_payment"] is False
-    if any(row["stripe_subscription_id"] and is_subscribed(row, PLANS, ENTITLED) for row in rows):
-        assert status["subscribed"]
-    live = live_row(account(*rows), PLANS, ENTITLED)
-    assert (live is not None) is any(is_live(row) for row in rows)
+@pytest.mark.parametrize(
+    ("times", "had_one"),
+    [
+        ({}, False),
+        ({"trial_start": None, "trial_end": None}, False),
+        ({"trial_start": NOON}, True),
+        ({"trial_end": NOON}, True),
+        ({"trial_start": NOON, "trial_end": MONTH_END, "status": "canceled"}, True),
+    ],
+)
+def test_a_subscription_had_a_trial_by_either_date(times: dict[str, Any], had_one: bool) -> None:
+    assert had_trial(subscription(**times)) is had_one
 
 
-# The status object
+# A row beside what Stripe says
 
 
-def test_a_stranger_is_on_the_free_plan() -> None:
-    assert shown(user_id=None) == {
-        "subscribed": False,
-        "plan": "free",
-        "status": None,
-        "price_id": None,
-        "quantity": None,
-        "current_period_end": None,
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "ended_at": None,
-        "trial_end": None,
-        "paused_reason": None,
-        "can_manage_billing": False,
-        "needs_payment": False,
-        "livemode": False,
-    }
+@pytest.mark.parametrize(
+    ("column", "here", "there"),
+    [
+        ("status", "active", "canceled"),
+        ("quantity", 1, 2),
+        ("plan", "pro", "team"),
+        ("livemode", None, False),
+        ("cancel_at", None, "2026-11-18T11:06:40Z"),
+        ("items", None, [row_item()]),
+        ("items", [row_item()], [row_item(quantity=2)]),
+        ("cancel_at_period_end", False, True),
+    ],
+)
+def test_a_difference_is_told_as_here_and_there(column: str, here: Any, there: Any) -> None:
+    said = written(subscription())
+    assert differences(said | {column: here}, said | {column: there}) == {column: (here, there)}
 
 
-def test_a_subscriber_sees_their_best_row() -> None:
-    times = {"cancel_at": iso(MONTH_END), "trial_end": iso(NOON), "ended_at": None}
-    assert shown(row(quantity=3, **times), row(status="canceled", price_id="price_team")) == {
-        "subscribed": True,
-        "plan": "pro",
-        "status": "active",
-        "price_id": "price_pro",
-        "quantity": 3,
-        "current_period_end": "2026-11-18T11:06:40Z",
-        "cancel_at": "2026-11-18T11:06:40Z",
-        "cancel_at_period_end": False,
-        "ended_at": None,
-        "trial_end": "2026-10-26T07:33:20Z",
-        "paused_reason": None,
-        "can_manage_billing": True,
-        "needs_payment": False,
-        "livemode": False,
-    }
+@pytest.mark.parametrize(
+    ("column", "here", "there"),
+    [
+        ("cancel_at", "2026-11-18T12:06:40.000+01:00", "2026-11-18T11:06:40+00:00"),
+        ("cancel_at", "2026-11-18 11:06:40", "2026-11-18T11:06:40+00:00"),
+        ("cancel_at_period_end", None, False),
+        ("as_of", iso(NOON), iso(MONTH_END)),
+    ],
+)
+def test_the_same_in_another_form_is_no_difference(column: str, here: Any, there: Any) -> None:
+    said = written(subscription())
+    assert differences(said | {column: here}, said | {column: there}) == {}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_every_column_is_compared_but_the_name_and_the_moment(column: str) -> None:
+    said = written(subscription())
+    other = {"cancel_at_period_end": True}.get(column, "2030-01-01T00:00:00Z")
+    found = differences(said, said | {column: other})
+    assert list(found) == ([] if column in ("stripe_subscription_id", "as_of") else [column])
 
 
 @pytest.mark.parametrize(
@@ -616,35 +494,11 @@ def test_a_subscriber_sees_their_best_row() -> None:
         ("2026-11-18 11:06:40+00:00", "2026-11-18T11:06:40Z"),
         ("2026-11-18T11:06:40.5+00:00", "2026-11-18T11:06:40Z"),
         ("2026-11-18T11:06:40.123456+00:00", "2026-11-18T11:06:40Z"),
-        (None, None),
+        ("2026-11-18T11:06:40", "2026-11-18T11:06:40Z"),
+        ("2026-11-18 11:06:40.5", "2026-11-18T11:06:40Z"),
     ],
 )
-@pytest.mark.parametrize("field", ["current_period_end", "cancel_at", "ended_at", "trial_end"])
-def test_times_are_shown_in_utc_with_a_z(
-    field: str, stored: str | None, shown_as: str | None
-) -> None:
-    assert shown(row(**{field: stored}))[field] == shown_as
-
-
-@pytest.mark.parametrize("livemode", [True, False])
-def test_the_mode_shown_is_that_of_the_key(livemode: bool) -> None:
-    assert status_object(account(), PLANS, ENTITLED, livemode)["livemode"] is livemode
-
-
-@pytest.mark.parametrize(
-    ("rows", "linked", "customers"),
-    [
-        ([], None, []),
-        ([], "cus_9", ["cus_9"]),
-        ([row()], None, ["cus_1"]),
-        ([row()], "cus_9", ["cus_9", "cus_1"]),
-        ([row(), row(stripe_customer_id="cus_2")], "cus_2", ["cus_2", "cus_1"]),
-        ([row(stripe_customer_id=None)], None, []),
-        ([row(status="canceled")], None, ["cus_1"]),
-    ],
-)
-def test_whoever_has_a_customer_can_manage_billing(
-    rows: list[Any], linked: str | None, customers: list[str]
-) -> None:
-    assert customers_of(account(*rows, linked_customer=linked)) == customers
-    assert shown(*rows, linked_customer=linked)["can_manage_billing"] is bool(customers)
+def test_a_time_is_read_in_any_zone_and_without_one(stored: str, shown_as: str) -> None:
+    assert utc(stored) == shown_as
+    assert moment(stored).tzinfo is UTC
+    assert utc(None) is None

@@ -1,95 +1,73 @@
 """What goes to Supabase, and what becomes of each answer. The transport below httpx is ours."""
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import httpx
 import pytest
 
 from portal_service import deadline
-from portal_service.errors import ServiceError
 from portal_service.supabase_db import ROW_COLUMNS, Database, DatabaseError
 from sandbox.web import Server
 
-from .conftest import Log
+from .conftest import Clock
 from .given import row, settings
+from .supabase_answers import NOBODY, Supabase
 
 Json = dict[str, Any]
 Ask = Callable[[Database], object]
 
 
-class Supabase:
-    """Answers with what it was told, in turn, the last one again and again."""
-
-    def __init__(self) -> None:
-        self.requests: list[httpx.Request] = []
-        self.answers: list[httpx.Response | Exception] = []
-
-    def answer(self, status: int = 200, **content: Any) -> None:
-        self.answers.append(httpx.Response(status, **content))
-
-    def fail(self, error: Exception) -> None:
-        self.answers.append(error)
-
-    def handle(self, _: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
-        request.read()
-        self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
-
-    @property
-    def request(self) -> httpx.Request:
-        """The only one."""
-        (only,) = self.requests
-        return only
-
-    @property
-    def arguments(self) -> Any:
-        return json.loads(self.request.content)
-
-
-@pytest.fixture
-def supabase(monkeypatch: pytest.MonkeyPatch) -> Supabase:
-    supabase = Supabase()
-    monkeypatch.setattr(
-        httpx.HTTPTransport, "handle_request", lambda self, request: supabase.handle(self, request)
-    )
-    return supabase
-
-
-@pytest.fixture(scope="module")
-def database() -> Database:
-    """One for all, since a client takes its time to be made."""
-    return Database(settings())
-
-
-NOBODY = {"user_id": None, "stripe_customer_id": None, "subscriptions": []}
-
-
 # What is sent
+
+
+@pytest.mark.parametrize("schema", ["public", "billing"])
+def test_reading_and_calling_name_the_schema(supabase: Supabase, schema: str) -> None:
+    database = Database(settings(supabase_schema=schema))
+    supabase.answer(json=[])
+    supabase.answer(json=NOBODY)
+
+    database.row("sub_1")
+    database.account("user_ada")
+
+    read, called = (asked.headers for asked in supabase.requests)
+    assert (read["Accept-Profile"], called["Content-Profile"]) == (schema, schema)
 
 
 def test_the_account_of_a_user_is_one_call(supabase: Supabase, database: Database) -> None:
     rows = [row(), row(stripe_subscription_id="sub_2")]
-    supabase.answer(json={"user_id": "7", "stripe_customer_id": "cus_1", "subscriptions": rows})
+    supabase.answer(
+        json={
+            "user_id": "7",
+            "stripe_customer_id": "cus_1",
+            "gone_customers": ["cus_0"],
+            "subscriptions": rows,
+        }
+    )
     found = database.account("user_ada")
-    assert (found.clerk_user_id, found.user_id) == ("user_ada", "7")
+    assert (found.clerk_owner_id, found.user_id) == ("user_ada", "7")
     assert (found.linked_customer, list(found.rows)) == ("cus_1", rows)
+    assert (found.gone_customers, found.ignored_rows) == ({"cus_0"}, ())
     asked = supabase.request
     assert asked.method == "POST"
     assert str(asked.url) == "https://unit.supabase.co/rest/v1/rpc/billing_account"
-    assert supabase.arguments == {"clerk_user_id": "user_ada", "livemode": False}
+    assert supabase.arguments == {"clerk_owner_id": "user_ada", "livemode": False}
 
 
 def test_a_stranger_has_an_empty_account(supabase: Supabase, database: Database) -> None:
     supabase.answer(json=NOBODY)
     found = database.account("user_nobody")
     assert (found.user_id, found.linked_customer, found.rows) == (None, None, ())
+
+
+def test_rows_of_ignored_products_are_told_from_those_that_count(supabase: Supabase) -> None:
+    support = row(
+        stripe_subscription_id="sub_2", price_id="price_support", product_id="prod_support"
+    )
+    supabase.answer(json=NOBODY | {"subscriptions": [support, row()]})
+    found = Database(settings(ignored_products=("prod_support",))).account("user_ada")
+    assert (found.rows, found.ignored_rows) == ((row(),), (support,))
 
 
 def test_a_live_key_asks_for_live_rows(supabase: Supabase) -> None:
@@ -113,21 +91,33 @@ def test_a_customer_is_linked(supabase: Supabase, database: Database) -> None:
     database.link_customer("user_ada", "cus_1")
     assert supabase.request.url.path == "/rest/v1/rpc/link_customer"
     assert supabase.arguments == {
-        "clerk_user_id": "user_ada", "livemode": False, "stripe_customer_id": "cus_1",
+        "clerk_owner_id": "user_ada", "livemode": False, "stripe_customer_id": "cus_1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_customer_is_marked_as_gone_or_not(
+    supabase: Supabase, database: Database, gone: bool
+) -> None:
+    supabase.answer(204)
+    database.mark_customer("cus_1", gone)
+    assert supabase.request.url.path == "/rest/v1/rpc/mark_customer"
+    assert supabase.arguments == {
+        "stripe_customer_id": "cus_1", "livemode": False, "gone": gone,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("revision", [None, 0, 17])
-@pytest.mark.parametrize("clerk_user_id", ["user_ada", None])
+@pytest.mark.parametrize("clerk_owner_id", ["user_ada", None])
 def test_a_write_says_what_it_expects(
-    supabase: Supabase, database: Database, revision: int | None, clerk_user_id: str | None
+    supabase: Supabase, database: Database, revision: int | None, clerk_owner_id: str | None
 ) -> None:
     stored = row(revision=18)
     supabase.answer(json=[stored])
-    assert database.upsert(row(), clerk_user_id, revision) == stored
+    assert database.upsert(row(), clerk_owner_id, revision) == stored
     assert supabase.request.url.path == "/rest/v1/rpc/upsert_subscription"
     assert supabase.arguments == {
-        "subscription": row(), "clerk_user_id": clerk_user_id, "expected_revision": revision,
+        "subscription": row(), "clerk_owner_id": clerk_owner_id, "expected_revision": revision,
     }  # fmt: skip
 
 
@@ -165,7 +155,7 @@ def test_an_odd_id_stays_one_value(supabase: Supabase, database: Database, odd: 
 @pytest.mark.parametrize(
     ("answers", "known", "tables"),
     [
-        ([[{"clerk_user_id": "user_ada"}]], True, ["billing_customers"]),
+        ([[{"clerk_owner_id": "user_ada"}]], True, ["billing_customers"]),
         ([[], [{"stripe_customer_id": "cus_1"}]], True, ["billing_customers", "subscriptions"]),
         ([[], []], False, ["billing_customers", "subscriptions"]),
     ],
@@ -180,12 +170,12 @@ def test_a_customer_is_known_by_a_link_or_by_a_row(
     assert all(asked.url.params["stripe_customer_id"] == "eq.cus_1" for asked in supabase.requests)
 
 
-@pytest.mark.parametrize("found", [[{"clerk_user_id": "user_ada"}], []])
-def test_a_customer_is_linked_to_a_user_or_to_none(
+@pytest.mark.parametrize("found", [[{"clerk_owner_id": "user_ada"}], []])
+def test_a_customer_is_linked_to_an_owner_or_to_none(
     supabase: Supabase, database: Database, found: list[Json]
 ) -> None:
     supabase.answer(json=found)
-    assert database.linked_user("cus_1") == ("user_ada" if found else None)
+    assert database.owner_of_customer("cus_1") == ("user_ada" if found else None)
     assert supabase.request.url.path == "/rest/v1/billing_customers"
     assert supabase.request.url.params["stripe_customer_id"] == "eq.cus_1"
 
@@ -249,20 +239,6 @@ def granted(supabase: Supabase) -> set[float]:
     return set(supabase.request.extensions["timeout"].values())
 
 
-class Clock:
-    now = 5000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(deadline, "time", clock)
-    return clock
-
-
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 2.9])
 def test_an_attempt_has_the_configured_time(supabase: Supabase, seconds: float) -> None:
     supabase.answer(json=NOBODY)
@@ -290,149 +266,3 @@ def test_nothing_is_asked_when_no_time_is_left(
     with pytest.raises(DatabaseError) as error:
         ask(database)
     assert (error.value.code, supabase.requests) == ("database_unavailable", [])
-
-
-# Failures
-
-ASKS: dict[str, Ask] = {
-    "account": lambda d: d.account("user_ada"),
-    "link": lambda d: d.link_customer("user_ada", "cus_1"),
-    "write": lambda d: d.upsert(row(), None, 5),
-    "row": lambda d: d.row("sub_1"),
-    "customer": lambda d: d.knows_customer("cus_1"),
-    "schema": lambda d: d.missing_schema(),
-}
-
-
-def complaint(code: str, message: str = "oops") -> Json:
-    return {"code": code, "details": None, "hint": None, "message": message}
-
-
-FAILURES: list[Any] = [
-    pytest.param({"status": 503, "json": complaint("PGRST000")}, id="database down"),
-    pytest.param({"status": 503, "json": complaint("PGRST002")}, id="no schema cache"),
-    pytest.param({"status": 504, "json": complaint("PGRST003")}, id="no connection free"),
-    pytest.param({"status": 500, "json": complaint("57014")}, id="statement timeout"),
-    pytest.param({"status": 503, "json": complaint("57P01")}, id="shutting down"),
-    pytest.param({"status": 401, "json": complaint("PGRST301")}, id="bad key"),
-    pytest.param({"status": 401, "content": b""}, id="an empty 401"),
-    pytest.param({"status": 403, "json": complaint("42501")}, id="no grant"),
-    pytest.param({"status": 400, "json": complaint("23502")}, id="not null"),
-    pytest.param({"status": 429, "content": b"slow down"}, id="too many requests"),
-    pytest.param({"status": 502, "content": b"<html>Bad gateway</html>"}, id="a proxy's page"),
-    pytest.param({"status": 500, "json": {}}, id="an error without a code"),
-    pytest.param({"status": 500, "json": []}, id="an error that is a list"),
-    pytest.param({"status": 500, "json": None}, id="an error that is null"),
-    pytest.param({"status": 200, "content": b"<html>hello</html>"}, id="a page with 200"),
-    pytest.param({"status": 200, "json": "text"}, id="a text with 200"),
-    pytest.param({"status": 200, "json": 7}, id="a number with 200"),
-    pytest.param({"status": 200, "content": b"\xff\xfe"}, id="bytes with 200"),
-]
-BROKEN_LINES = [
-    httpx.ConnectError("refused"), httpx.ConnectTimeout("slow"), httpx.ReadTimeout("slow"),
-    httpx.WriteTimeout("slow"), httpx.PoolTimeout("full"), httpx.ReadError("reset"),
-    httpx.WriteError("reset"), httpx.CloseError("x"), httpx.RemoteProtocolError("bye"),
-    httpx.LocalProtocolError("x"), httpx.ProxyError("x"), httpx.UnsupportedProtocol("x"),
-    httpx.DecodingError("x"), httpx.TooManyRedirects("x"),
-]  # fmt: skip
-
-
-def unavailable(ask: Ask, database: Database) -> DatabaseError:
-    with pytest.raises(ServiceError) as error:
-        ask(database)
-    assert (error.value.code, error.value.status) == ("database_unavailable", 503)
-    assert error.value.retry_after
-    assert isinstance(error.value, DatabaseError)
-    return error.value
-
-
-@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
-@pytest.mark.parametrize("failure", FAILURES)
-def test_every_failure_is_the_database_unavailable_after_one_try(
-    supabase: Supabase, database: Database, ask: Ask, failure: Json
-) -> None:
-    supabase.answer(**failure)
-    unavailable(ask, database)
-    assert len(supabase.requests) == 1
-
-
-@pytest.mark.parametrize("ask", ASKS.values(), ids=ASKS)
-@pytest.mark.parametrize("error", BROKEN_LINES, ids=lambda error: type(error).__name__)
-def test_every_broken_line_is_the_database_unavailable_after_one_try(
-    supabase: Supabase, database: Database, ask: Ask, error: Exception
-) -> None:
-    supabase.fail(error)
-    assert unavailable(ask, database).database_code == type(error).__name__
-    assert len(supabase.requests) == 1
-
-
-@pytest.mark.parametrize("code", ["40P01", "40001"])
-def test_somebody_else_writing_is_no_failure_of_a_write(
-    supabase: Supabase, database: Database, log: Log, code: str
-) -> None:
-    supabase.answer(500, json=complaint(code))
-    assert database.upsert(row(), None, 5) is None
-    assert log.at(logging.ERROR) == []
-
-
-@pytest.mark.parametrize("code", ["40P01", "40001"])
-def test_somebody_else_writing_is_a_failure_of_anything_else(
-    supabase: Supabase, database: Database, code: str
-) -> None:
-    supabase.answer(500, json=complaint(code))
-    assert unavailable(ASKS["account"], database).database_code == code
-
-
-def test_the_log_has_the_code_and_the_message_and_no_key(
-    supabase: Supabase, database: Database, log: Log
-) -> None:
-    supabase.answer(400, json=complaint("23502", "null value in column"))
-    unavailable(ASKS["account"], database)
-    assert log.at(logging.ERROR) == ["supabase call failed"]
-    assert log.fields("supabase call failed")["code"] == "23502"
-    assert "null value in column" in log.text
-    assert "sb_secret_unit" not in log.text
-
-
-# The schema
-
-
-def test_nothing_is_missing_when_all_is_there(supabase: Supabase, database: Database) -> None:
-    supabase.answer(json=[])
-    supabase.answer(json=NOBODY)
-    assert database.missing_schema() is None
-    assert [asked.url.path.removeprefix("/rest/v1/") for asked in supabase.requests] == [
-        "subscriptions", "rpc/billing_account",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "message", "missing"),
-    [
-        (400, "42703", "column subscriptions.revision does not exist", "subscriptions.revision"),
-        (400, "42703", 'column subscriptions.price_id does not exist', "subscriptions.price_id"),
-        (404, "42P01", 'relation "public.subscriptions" does not exist', "subscriptions"),
-        (404, "PGRST205", "Could not find the table 'public.subscriptions' in the schema cache",
-         "subscriptions"),
-        (404, "42883", "function billing_account(text, boolean) does not exist",
-         "billing_account"),
-        (404, "PGRST202", "Could not find the function public.billing_account(clerk_user_id, "
-         "livemode) in the schema cache", "billing_account"),
-        (404, "42P01", 'relation "public.billing_customers" does not exist', "billing_customers"),
-        (400, "PGRST204", "something else", "schema"),
-    ],
-)  # fmt: skip
-def test_what_a_migration_would_have_made_is_named(
-    supabase: Supabase, database: Database, status: int, code: str, message: str, missing: str
-) -> None:
-    supabase.answer(status, json=complaint(code, message))
-    assert database.missing_schema() == missing
-
-
-@pytest.mark.parametrize("column", ROW_COLUMNS)
-def test_every_missing_column_is_named_by_itself(
-    supabase: Supabase, database: Database, column: str
-) -> None:
-    message = f"column subscriptions.{column} does not exist"
-    supabase.answer(400, json=complaint("42703", message))
-    assert database.missing_schema() == f"subscriptions.{column}"

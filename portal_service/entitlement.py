@@ -1,0 +1,199 @@
+"""Rows -> who is entitled to what: which row speaks, what a frontend shows. Pure. The rules are the
+table in docs/entitlement.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from portal_service.config import Plan
+from portal_service.subscription import (
+    ENDED,
+    FREE,
+    Row,
+    all_ignored,
+    is_running_status,
+    moment,
+    plan_name,
+    rank_of,
+    utc,
+)
+
+_PAUSED_WITHOUT_PAYMENT = frozenset(
+    {None, "trial_end_without_payment_method", "first_payment_failure", "final_payment_failure"}
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the database holds of one owner, in the mode of our Stripe key.
+
+    clerk_owner_id: Clerk's id of who pays. user_id: what the app calls them.
+    rows: those that count. ignored_rows: of STRIPE_IGNORED_PRODUCTS, whose customers count alone.
+    gone_customers: customers that Stripe no longer has.
+    """
+
+    clerk_owner_id: str
+    user_id: str | None
+    linked_customer: str | None
+    rows: tuple[Row, ...]
+    ignored_rows: tuple[Row, ...] = ()
+    gone_customers: frozenset[str] = frozenset()
+
+
+def row_items(row: Row) -> list[dict[str, Any]]:
+    """What a row's subscription consists of; a row from before the column has its one price."""
+    if row.get("items"):
+        return list(row["items"])
+    if not (row["price_id"] or row["product_id"]):
+        return []
+    return [{name: row[name] for name in ("price_id", "product_id", "quantity")}]
+
+
+def is_ignored_row(row: Row, plans: Sequence[Plan], ignored: Iterable[str]) -> bool:
+    products = [item["product_id"] for item in row_items(row)]
+    ranks = [rank_of(item["price_id"], item["product_id"], plans) for item in row_items(row)]
+    return all_ignored(products, ignored) and max(ranks) < 0
+
+
+def _row_rank(row: Row, plans: Sequence[Plan]) -> int:
+    """As `_rank`; a row of the tutorial has only the plan's name, which counts until a refresh."""
+    if not (row["price_id"] or row["product_id"]):
+        return next((rank for rank, plan in enumerate(plans) if plan.name == row["plan"]), -1)
+    return rank_of(row["price_id"], row["product_id"], plans)
+
+
+def is_running(row: Row, plans: Sequence[Plan], entitled: Iterable[str]) -> bool:
+    """Whether a second subscription beside it would charge twice."""
+    if not row["stripe_subscription_id"]:  # of a table older than ours
+        return is_subscribed(row, plans, entitled)
+    return is_running_status(row["status"], row["paused_reason"])
+
+
+def is_subscribed(row: Row, plans: Sequence[Plan], entitled: Iterable[str]) -> bool:
+    return row["status"] in entitled and _row_rank(row, plans) >= 0
+
+
+def needs_payment(row: Row) -> bool:
+    if row["status"] == "paused":
+        return row["paused_reason"] in _PAUSED_WITHOUT_PAYMENT
+    return row["status"] in ("past_due", "unpaid", "incomplete")
+
+
+def has_unknown_price(row: Row, plans: Sequence[Plan]) -> bool:
+    """Whether somebody may be paying for something that STRIPE_PLANS does not list."""
+    unpaid = row["status"] in ENDED or not row["stripe_subscription_id"] or _says_free(row)
+    return not unpaid and _row_rank(row, plans) < 0
+
+
+def _says_free(row: Row) -> bool:
+    """The tutorial's word for a price that it did not know."""
+    return not (row["price_id"] or row["product_id"]) and row["plan"] == FREE
+
+
+def best_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]) -> Row | None:
+    """The one row that speaks for the owner; several are normal."""
+
+    def merit(row: Row) -> tuple[bool, bool, bool, int, str, str]:
+        return (
+            is_subscribed(row, plans, entitled),
+            is_running(row, plans, entitled),
+            needs_payment(row),
+            _row_rank(row, plans),
+            utc(row["current_period_end"]) or "",
+            row["stripe_subscription_id"] or "",
+        )
+
+    return max(rows, key=merit, default=None)
+
+
+def running_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]) -> Row | None:
+    """The best of those that are running."""
+    return best_row((r for r in rows if is_running(r, plans, entitled)), plans, entitled)
+
+
+def customers_of(account: Account) -> list[str]:
+    """Every customer that the account knows, the linked one first; gone ones too."""
+    rows = (*account.rows, *account.ignored_rows)
+    ids = [account.linked_customer, *(row["stripe_customer_id"] for row in rows)]
+    return list(dict.fromkeys(customer for customer in ids if customer))
+
+
+def present_customers_of(account: Account) -> list[str]:
+    """As `customers_of`, without those that Stripe no longer has."""
+    return [c for c in customers_of(account) if c not in account.gone_customers]
+
+
+def has_outlived_itself(row: Row, now: datetime) -> bool:
+    """Whether what the row says must have changed since, and no webhook told: its own date is past,
+    and Stripe was not heard of for an hour.
+    """
+    if row["status"] in ENDED or not row["stripe_subscription_id"]:
+        return False
+    if row["as_of"] and now - moment(row["as_of"]) < timedelta(hours=1):
+        return False
+    dates = [
+        (row["cancel_at"], timedelta(hours=1)),
+        (row["trial_end"] if row["status"] == "trialing" else None, timedelta(hours=1)),
+        (row["current_period_end"], timedelta(days=1)),
+    ]
+    return any(date and now - moment(date) > grace for date, grace in dates)
+
+
+def status_object(
+    account: Account,
+    plans: Sequence[Plan],
+    entitled: Iterable[str],
+    *,
+    livemode: bool,
+    may_spend: bool = True,
+    offers_trial: bool = False,
+) -> dict[str, Any]:
+    """What a frontend shows. The rules are the table in docs/entitlement.md.
+
+    may_spend: whether the caller may use the owner's money.
+    offers_trial: whether checkout begins with a trial.
+    """
+    row = best_row(account.rows, plans, entitled)
+    running = running_row(account.rows, plans, entitled) is not None
+    had_one = any(row["trial_end"] for row in account.rows)
+    return {
+        "subscribed": row is not None and is_subscribed(row, plans, entitled),
+        "plan": _shown_plan(row, plans, entitled),
+        "status": row and row["status"],
+        "price_id": row and (row["price_id"] or None),
+        "quantity": row and row["quantity"],
+        "items": [_shown_item(item, plans) for item in row_items(row)] if row else [],
+        "current_period_end": row and utc(row["current_period_end"]),
+        "cancel_at": row and utc(row["cancel_at"]),
+        "cancel_at_period_end": row is not None and bool(row["cancel_at_period_end"]),
+        "ended_at": row and utc(row["ended_at"]),
+        "trial_end": row and utc(row["trial_end"]),
+        "trial_available": offers_trial and not running and not had_one,
+        "paused_reason": row and row["paused_reason"],
+        "pause_collection": row and row["pause_collection"],
+        "can_manage_billing": may_spend and bool(present_customers_of(account)),
+        "can_checkout": may_spend and not running,
+        "needs_payment": row is not None and needs_payment(row),
+        "livemode": livemode,
+    }
+
+
+def _shown_item(item: dict[str, Any], plans: Sequence[Plan]) -> dict[str, Any]:
+    price, product = item["price_id"], item["product_id"]
+    return {
+        "price_id": price,
+        "product_id": product,
+        "quantity": item["quantity"],
+        "plan": plan_name(price, product, plans),
+    }
+
+
+def _shown_plan(row: Row | None, plans: Sequence[Plan], entitled: Iterable[str]) -> str | None:
+    if row is None or row["status"] in ENDED or _says_free(row):
+        return FREE
+    if not row["stripe_subscription_id"] and not is_subscribed(row, plans, entitled):
+        return FREE
+    rank = _row_rank(row, plans)
+    return plans[rank].name if rank >= 0 else None

@@ -1,0 +1,66 @@
+"""What an operator is told about rows, once per row and process: who may pay and get nothing."""
+
+import logging
+
+from portal_service.config import Settings
+from portal_service.entitlement import has_unknown_price, is_ignored_row
+from portal_service.observability import UNCLAIMED, UNKNOWN_PRICES, log
+from portal_service.once import Once
+from portal_service.subscription import ENDED, KNOWN_STATUSES, Row
+
+
+class Reports:
+    def __init__(self, settings: Settings) -> None:
+        self._plans = settings.plans
+        self._ignored = settings.ignored_products
+        self._told = Once()
+
+    def row(self, row: Row) -> None:
+        """A price that no plan lists, a status that nobody knows."""
+        if is_ignored_row(row, self._plans, self._ignored):
+            return
+        subscription, price, status = row["stripe_subscription_id"], row["price_id"], row["status"]
+        unknown_price = has_unknown_price(row, self._plans)
+        if unknown_price and self._told.first(("price", subscription, price)):
+            UNKNOWN_PRICES.inc()
+            log(
+                logging.ERROR,
+                "a subscription has a price that STRIPE_PLANS does not list",
+                subscription=subscription,
+                price=price,
+                product=row["product_id"],
+                cure="List the price or its product in STRIPE_PLANS; where it is none of this "
+                "service's business, list the product in STRIPE_IGNORED_PRODUCTS",
+            )
+        if status not in KNOWN_STATUSES and self._told.first(("status", subscription, status)):
+            log(
+                logging.ERROR,
+                "a subscription has an unknown status",
+                subscription=subscription,
+                status=status,
+            )
+
+    def owner(self, row: Row, named: str | None) -> None:
+        """Metadata that names another owner than the customer's, and a purchase of nobody's.
+
+        row: as it is stored. named: whom the metadata names.
+        """
+        subscription, owner = row["stripe_subscription_id"], row["clerk_owner_id"]
+        if named and owner != named and self._told.first(("named", subscription, named)):
+            log(
+                logging.WARNING,
+                "the metadata names another owner than the one that the customer is linked to",
+                subscription=subscription,
+                linked=owner or row["user_id"],
+                named=named,
+            )
+        unclaimed = not (owner or row["user_id"] or row["status"] in ENDED)
+        if unclaimed and self._told.first(("unclaimed", subscription)):
+            UNCLAIMED.inc()
+            log(
+                logging.WARNING,
+                "a subscription belongs to nobody: whoever pays for it is on the free plan",
+                subscription=subscription,
+                customer=row["stripe_customer_id"],
+                cure="flask portal link <Clerk's id of whoever pays> <the customer>",
+            )
