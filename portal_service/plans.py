@@ -15,7 +15,12 @@ from portal_service.errors import ServiceError
 from portal_service.observability import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
-from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeFailed, StripeUnavailable
+from portal_service.stripe_errors import (
+    KeyForbidden,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+)
 from portal_service.subscription import StripeObject
 
 KEPT_SECONDS = 300.0
@@ -97,7 +102,7 @@ class Catalogue:
         try:
             return ask()
         except StripeFailed as error:
-            if isinstance(error, NotAtStripe) or error.code == "portal_not_configured":
+            if isinstance(error, StripeRefused) or error.code == "portal_not_configured":
                 return None
             if not isinstance(error, KeyForbidden):
                 raise
