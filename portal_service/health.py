@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from portal_service.errors import ServiceError
 from portal_service.observability import log
-from portal_service.plans import Catalogue, Problem
+from portal_service.plans import Problem
 from portal_service.services import Services, services
 from portal_service.stripe_errors import StripeRefused
 
 CACHE_SECONDS = 5.0
-CONFIGURATION_SECONDS = 300.0
+LOOK_SECONDS = 300.0
+LOOK_NAME = "portal_service look"
 _DEFAULT_PREFIX = "/api/stripe"
 _DOCUMENT = Path(__file__).with_name("openapi.json")
 
@@ -81,13 +83,13 @@ class Readiness:
 
     def __init__(self, of: Services) -> None:
         self._services = of
-        self._configuration = ConfigurationLook(of.catalogue)
+        self._background = BackgroundLook(of)
         self._lock = threading.Lock()
         self._known_at = -CACHE_SECONDS
         self._known: tuple[dict[str, Any], int] = ({}, 503)
 
     def answer(self) -> tuple[dict[str, Any], int]:
-        self._configuration.begin_if_due()
+        self._background.begin_if_due()
         with self._lock:
             if time.monotonic() - self._known_at >= CACHE_SECONDS:
                 self._known = self._look()
@@ -101,10 +103,10 @@ class Readiness:
             "stripe": self._state(self._services.stripe.ping),
             "clerk": self._state(self._ask_clerk),
         }
-        if self._configuration.problems:
+        if self._background.problems:
             checks["stripe"] = DEGRADED
         ready = checks["database"] == UP and not missing
-        checks["schema"] = UP if ready else DEGRADED
+        checks["schema"] = UP if ready and not self._background.refused_write else DEGRADED
         body: dict[str, Any] = {"status": "ready" if ready else "unavailable", "checks": checks}
         if missing:
             body["missing"] = missing
@@ -129,29 +131,34 @@ class Readiness:
             raise ServiceError("clerk_unavailable")
 
 
-class ConfigurationLook:
-    """Whether what the settings name exists at Stripe. Looked up beside the probes, in a thread of
-    its own every few minutes: a probe only begins it, and reads what the last one found.
+class BackgroundLook:
+    """Whether what the settings name exists at Stripe, and whether a purchase can be stored. Looked
+    up beside the probes, in a thread of its own every few minutes: a probe only begins it, and
+    reads what the last one found.
     """
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, of: Services) -> None:
+        self._services = of
         self._lock = threading.Lock()
         self._next_at = 0.0
         self.problems: tuple[Problem, ...] = ()
+        self.refused_write: str | None = None
 
     def begin_if_due(self) -> None:
         with self._lock:
             if time.monotonic() < self._next_at:
                 return
-            self._next_at = time.monotonic() + CONFIGURATION_SECONDS
-        threading.Thread(target=self._look, name="configuration", daemon=True).start()
+            self._next_at = time.monotonic() + LOOK_SECONDS
+        threading.Thread(target=self._look, name=LOOK_NAME, daemon=True).start()
 
     def _look(self) -> None:
-        try:
-            found = tuple(self._catalogue.problems())
-        except ServiceError:
-            return  # Stripe does not answer, which the probe tells by itself
+        with suppress(ServiceError):  # no answer, which the probe tells by itself
+            self._look_at_settings()
+        with suppress(ServiceError):
+            self._look_at_writes()
+
+    def _look_at_settings(self) -> None:
+        found = tuple(self._services.catalogue.problems())
         for problem in found:
             if problem not in self.problems:
                 log(
@@ -162,3 +169,14 @@ class ConfigurationLook:
                     cure=f"Correct {problem.variable}, for the mode of STRIPE_SECRET_KEY",
                 )
         self.problems = found
+
+    def _look_at_writes(self) -> None:
+        refused = self._services.database.refused_write()
+        if refused and refused != self.refused_write:
+            log(
+                logging.ERROR,
+                "a purchase can't be stored: the table subscriptions refuses it",
+                vendor_message=refused,
+                cure="Run the migrations again: they name what refuses it, and the way out",
+            )
+        self.refused_write = refused

@@ -21,7 +21,7 @@ from portal_service.observability import LIVE_MISSING, log
 from portal_service.reports import Reports
 from portal_service.single_flight import Flight, SingleFlight
 from portal_service.stripe_api import Stripe
-from portal_service.stripe_errors import CustomerMissing, NotAtStripe
+from portal_service.stripe_errors import CustomerMissing, KeyForbidden, NotAtStripe
 from portal_service.subscription import (
     COLUMNS,
     ENDED,
@@ -121,17 +121,18 @@ class Mirror:
         was_gone = customer in account.gone_customers
         is_gone = any(is_of_deleted_customer(one) for one in subscriptions)
         if was_gone and not subscriptions:
-            is_gone = bool(self._stripe.customer(customer).get("deleted"))
+            is_gone = self._stripe.is_gone(customer)
         if is_gone is not was_gone:
             self._database.mark_customer(customer, gone=is_gone)
 
     def forget_customer(self, account: Account, customer: str) -> None:
-        """Stripe no longer has this customer: remember it, and bring its rows to an end."""
-        self._database.mark_customer(customer, gone=True)
+        """Stripe no longer has this customer: bring its rows to an end, and remember it."""
         for row in (*account.rows, *account.ignored_rows):
             open_row = row["stripe_subscription_id"] and row["status"] not in ENDED
             if open_row and row["stripe_customer_id"] == customer:
                 self.refresh(row["stripe_subscription_id"])
+        # Last: whom a live subscription of ours names is not gone, our key is another account's.
+        self._database.mark_customer(customer, gone=True)
 
     def _take_in(self, subscription: StripeObject, row: Row | None, date: datetime | None) -> None:
         """Write a subscription of a customer's list. One that ended, whose row says so, changes no
@@ -225,7 +226,7 @@ class Mirror:
                 "a live subscription is unknown at Stripe: is STRIPE_SECRET_KEY another account's?",
                 subscription=subscription_id,
             )
-            raise ServiceError("internal_error")
+            raise KeyForbidden
         if row is None:
             return None
         content = {column: row[column] for column in COLUMNS}

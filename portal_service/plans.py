@@ -11,10 +11,16 @@ from typing import Any
 from portal_service import inputs
 from portal_service.config import Plan, Settings
 from portal_service.deadline import OutOfTime
+from portal_service.errors import ServiceError
 from portal_service.observability import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
-from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeUnavailable
+from portal_service.stripe_errors import (
+    KeyForbidden,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+)
 from portal_service.subscription import StripeObject
 
 KEPT_SECONDS = 300.0
@@ -95,9 +101,11 @@ class Catalogue:
     def _ask(self, ask: Callable[[], StripeObject], what: str) -> StripeObject | None:
         try:
             return ask()
-        except NotAtStripe:
-            return None
-        except KeyForbidden:
+        except StripeFailed as error:
+            if isinstance(error, StripeRefused) or error.code == "portal_not_configured":
+                return None
+            if not isinstance(error, KeyForbidden):
+                raise
             if self._told.first(what):
                 log(
                     logging.WARNING,
@@ -105,6 +113,10 @@ class Catalogue:
                     cure="Give STRIPE_SECRET_KEY the permission, see docs/security.md",
                 )
             return {}
+        except ServiceError as error:
+            if error.code != "portal_not_configured":  # what stripe_errors calls a missing one
+                raise
+            return None
 
     def _price_problems(self) -> Iterator[Problem]:
         for plan in self._settings.plans:

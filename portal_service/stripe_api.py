@@ -16,7 +16,13 @@ from urllib3 import Timeout
 from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.observability import log
-from portal_service.stripe_errors import StripeUnavailable, header_date, translated
+from portal_service.stripe_errors import (
+    CustomerMissing,
+    NotAtStripe,
+    StripeUnavailable,
+    header_date,
+    translated,
+)
 from portal_service.subscription import StripeObject, has_more_items
 
 T = TypeVar("T")
@@ -120,6 +126,13 @@ class Stripe:
     def customer(self, customer_id: str) -> StripeObject:
         """A deleted one is `{"deleted": True}` with its id. Raises NotAtStripe."""
         return self._call(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o)).to_dict()
+
+    def is_gone(self, customer_id: str) -> bool:
+        """Whether the customer was deleted, or never was there."""
+        try:
+            return bool(self.customer(customer_id).get("deleted"))
+        except (NotAtStripe, CustomerMissing):
+            return True
 
     def price(self, price_id: str) -> StripeObject:
         """Raises NotAtStripe, KeyForbidden."""

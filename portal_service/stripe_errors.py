@@ -46,7 +46,7 @@ class KeyInUse(StripeUnavailable):
 
 
 class KeyForbidden(StripeFailed):
-    """Raised when our key may not do this, or is none (any more)."""
+    """Raised when our key may not do this, is none (any more), or is another account's."""
 
 
 class StripeRefused(StripeFailed):

@@ -152,6 +152,11 @@ class Database:
         rows = query.eq("stripe_customer_id", customer).limit(1)
         return self.owner_of_customer(customer) is not None or bool(self._execute(rows))
 
+    def refused_write(self) -> str | None:
+        """Why a purchase can't be stored, in Postgres' words; None where it can. Stores nothing."""
+        reasons = self._call("billing_trial_write")
+        return str(reasons[0]) if reasons else None
+
     def missing_schema(self) -> str | None:
         """The first thing that the migrations would have made, by name; None when all is there."""
         try:

@@ -203,6 +203,7 @@ class Postgres:
             "port": str(self._port),
             "unix_socket_directories": "",
             "max_connections": "200",
+            "timezone": "UTC",  # as hosted projects have it, whatever this machine's is
         }
         server = [str(self._bin / "postgres"), "-D", self._directory]
         server += [f"--{name}={value}" for name, value in settings.items()]

@@ -3,7 +3,7 @@ the calls of stripe_calls. The hosted pages join the same app."""
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -36,24 +36,17 @@ def create_app(
     api_keys: set[str],
     public_url: str | Callable[[], str] | None = None,
     *,
-    forbidden: Mapping[str, Sequence[str]] | None = None,
     before_answer: Callable[[str, str], None] | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> flask.Flask:
     """public_url: where browsers reach this app; by default wherever a request reached it.
 
-    forbidden: the permissions that restricted keys lack: key to beginnings of paths, such as
-    {"rk_test_x": ["/v1/prices"]}. It is read at each call.
     before_answer: called with method and path when a call of the API is executed and its answer
     is still held back; tests use it to let two calls meet.
     """
     app = flask.Flask(__name__)
     api = _Api(
-        state,
-        Trouble(faults, sleep),
-        api_keys,
-        {} if forbidden is None else forbidden,
-        before_answer or (lambda method, path: None),
+        state, Trouble(faults, sleep), api_keys, before_answer or (lambda method, path: None)
     )
     state.public_url = _where(public_url)
     app.register_blueprint(stripe_pages.blueprint(state))
@@ -104,13 +97,11 @@ class _Api:
         state: StripeState,
         trouble: Trouble,
         api_keys: set[str],
-        forbidden: Mapping[str, Sequence[str]],
         before_answer: Callable[[str, str], None],
     ) -> None:
         self.state = state
         self.trouble = trouble
         self.api_keys = api_keys
-        self.forbidden = forbidden
         self.before_answer = before_answer
         self.idempotency = IdempotencyKeys()
 
@@ -160,7 +151,7 @@ class _Api:
             raise StripeError(NO_KEY, status=401)
         if key not in self.api_keys:
             raise StripeError(f"Invalid API Key provided: {masked(key)}", status=401)
-        if flask.request.path.startswith(tuple(self.forbidden.get(key, ()))):
+        if flask.request.path.startswith(tuple(self.state.forbidden.get(key, ()))):
             raise not_permitted(key, flask.request.method, flask.request.path)
 
     def _once(self, call: calls.Call, ids: dict[str, str]) -> Answer:

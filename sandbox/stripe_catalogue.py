@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import stripe
 
 from sandbox import stripe_shapes as shapes
+from sandbox.stripe_errors import StripeError
 
 if TYPE_CHECKING:
     from sandbox.stripe_state import StripeState
@@ -21,6 +22,8 @@ MONTHLY: Json = {
 }
 YEARLY = MONTHLY | {"interval": "year"}
 METERED = MONTHLY | {"meter": "mtr_1Sandbox", "usage_type": "metered"}
+
+INACTIVE = "The price specified is inactive. This field only accepts active prices."
 
 DAYS = {"day": 1, "week": 7}
 MONTHS = {"month": 1, "year": 12}
@@ -140,12 +143,12 @@ def set_price(item: Json, of: Json, quantity: int | None = None) -> None:
         item["quantity"] = quantity or 1
 
 
-def period_after(moment: int, recurring: Json) -> int:
-    """The end of the period that begins at this moment."""
+def period_after(moment: int, recurring: Json, anchor: int | None = None) -> int:
+    """The end of the period that begins at this moment, on the anchor's day of the month."""
     count = int(recurring["interval_count"])
     if recurring["interval"] in DAYS:
         return moment + DAYS[recurring["interval"]] * count * 86_400
-    return shapes.months_later(moment, MONTHS[recurring["interval"]] * count)
+    return shapes.months_later(moment, MONTHS[recurring["interval"]] * count, anchor)
 
 
 def every(recurring: Json) -> str:
@@ -158,6 +161,18 @@ def sold(state: "StripeState", of: Json) -> bool:
     """Whether the product of a price is active; one that the account does not hold is."""
     product = state.products.get(of["product"])
     return product is None or bool(product["active"])
+
+
+def check_recurring(of: Json, param: str) -> None:
+    """What a subscription's item can't cost. Raises StripeError."""
+    if not of["active"]:
+        raise StripeError(INACTIVE, param=param)
+    if not of["recurring"]:
+        raise StripeError(
+            "The price specified is set to `type=one_time` but this field only accepts prices "
+            "with `type=recurring`.",
+            param=param,
+        )
 
 
 def add_product(state: "StripeState", id: str | None, name: str, **more: Any) -> Json:

@@ -130,10 +130,7 @@ def prices_of(state: "StripeState", lines: list[Json]) -> list[Json]:
             raise unknown_here(f"{param} without a price") if line else missing(f"{param}[price]")
         price = stored(state, state.prices, "price", line["price"], f"{param}[price]")
         if not price["active"]:
-            raise StripeError(
-                "The price specified is inactive. This field only accepts active prices.",
-                param=f"{param}[price]",
-            )
+            raise StripeError(catalogue.INACTIVE, param=f"{param}[price]")
         if not catalogue.sold(state, price):
             raise StripeError(
                 f"Price `{price['id']}` is not available to be purchased because its product is "

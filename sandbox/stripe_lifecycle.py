@@ -59,6 +59,7 @@ def begin(subscription: Json, status: str, now: int) -> None:
     subscription["status"] = status
     if status == "trialing":
         subscription["trial_start"], subscription["trial_end"] = now, period_end(subscription)
+        subscription["billing_cycle_anchor"] = subscription["trial_end"]
     if status == "paused":
         _pause(subscription, now, "pause_requested")
     if status in ENDED:
@@ -126,9 +127,10 @@ def change_plan(
 ) -> Step:
     item = subscription["items"]["data"][0]
     chosen = price or _another(item["price"], world.prices)
-    if chosen not in world.prices or not world.prices[chosen]["active"]:
+    after = world.prices.get(chosen)
+    if after is None or not after["active"] or not after["recurring"]:
         raise ValueError(f"there is no active price {chosen}")
-    before, after = item["price"], world.prices[chosen]
+    before = item["price"]
     catalogue.set_price(item, after, quantity or item.get("quantity"))
     if subscription["status"] != "trialing" and not _same_period(before, after):
         # A period of another length begins at once; a trial goes on.
@@ -167,10 +169,12 @@ def advance_period(subscription: Json, world: World) -> Step:
     if subscription["cancel_at"] is not None and subscription["cancel_at"] <= end:
         _end(subscription, world.now)
         return Step("deleted")
+    anchor = subscription["billing_cycle_anchor"]
     for item in items:
         if item["current_period_end"] == end:
+            recurring = item["price"]["recurring"]
             item["current_period_start"] = end
-            item["current_period_end"] = catalogue.period_after(end, item["price"]["recurring"])
+            item["current_period_end"] = catalogue.period_after(end, recurring, anchor)
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
     if subscription["status"] == "active":

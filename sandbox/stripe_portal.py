@@ -90,6 +90,7 @@ def create_configuration(state: "StripeState", params: Json) -> Json:
         {name: {"enabled": False} for name in flows.FEATURES.values()}, params["features"]
     )
     features = merged({"invoice_history": {"enabled": False}}, features)
+    _check_features(features)
     more = {
         name: params[name]
         for name in ("business_profile", "default_return_url", "metadata", "name")
@@ -102,9 +103,24 @@ def create_configuration(state: "StripeState", params: Json) -> Json:
 
 def update_configuration(state: "StripeState", id: str, params: Json) -> Json:
     changed = merged(state.configurations[id], params)
+    _check_features(changed["features"])
     changed["updated"] = state.now()
     state.configurations[id] = changed
     return changed
+
+
+def _check_features(features: Json) -> None:
+    """What switching plans needs. Raises StripeError."""
+    update = features["subscription_update"]
+    if not update["enabled"]:
+        return
+    if not features["payment_method_update"]["enabled"]:
+        raise StripeError(
+            "Cannot enable subscription updates while payment method update is disabled."
+        )
+    for name in ("default_allowed_updates", "products"):
+        if not update.get(name):
+            raise missing(f"features[subscription_update][{name}]")
 
 
 def merged(old: Json, new: Json) -> Json:

@@ -65,7 +65,7 @@ def shape(data: Json) -> Json:
     elif kind == "subscription_cancel":
         flow[kind] = {"retention": None, **data[kind]}
     elif kind == "subscription_update_confirm":
-        items = [{"price": None, "quantity": None, **item} for item in data[kind]["items"]]
+        items = [{"price": None, **item} for item in data[kind]["items"]]
         flow[kind] = {"discounts": None, **data[kind], "items": items}
     elif kind in DONE_TO_IT:
         flow[kind] = dict(data[kind])
@@ -160,9 +160,7 @@ def _check_price(state: "StripeState", wanted: Json, settings: Json) -> None:
     param = f"{CONFIRM}[items][0][price]"
     price = stored(state, state.prices, "price", wanted["price"], param)
     if not price["active"] or not catalogue.sold(state, price):
-        raise StripeError(
-            "The price specified is inactive. This field only accepts active prices.", param=param
-        )
+        raise StripeError(catalogue.INACTIVE, param=param)
     update = settings["features"]["subscription_update"]
     offered = [id for product in update.get("products") or [] for id in product["prices"]]
     allowed = update.get("default_allowed_updates") or ()

@@ -112,7 +112,7 @@ def _confirmed(session: Json, item: Json) -> Json:
     """The change that was confirmed. Raises ValueError where there is none any more."""
     wanted = buttons.to_confirm(session)
     now = {"price": item["price"]["id"], "quantity": item.get("quantity")}
-    then = {name: wanted[name] or now[name] for name in now}
+    then = {name: wanted.get(name) or now[name] for name in now}
     if now == then:
         raise ValueError("this change is made already")
     return then
@@ -167,7 +167,7 @@ def _change(state: StripeState, session: Json, item: Json) -> Json | None:
         return None
     wanted = buttons.to_confirm(session)
     price = state.prices[wanted["price"]] if wanted["price"] else item["price"]
-    quantity = wanted["quantity"] or item.get("quantity")
+    quantity = wanted.get("quantity") or item.get("quantity")
     return {"plan": words.name(price, quantity), "price": words.rate(price, quantity)}
 
 

@@ -36,11 +36,15 @@ def listing(url: str, data: list[Json], has_more: bool = False) -> Json:
     return {"object": "list", "url": url, "has_more": has_more, "data": data}
 
 
-def months_later(moment: int, months: int = 1) -> int:
-    """The same day of a later month, or the last one where there is no such day."""
+def months_later(moment: int, months: int = 1, anchor: int | None = None) -> int:
+    """The same day of a later month, or the last one where there is no such day.
+
+    anchor: the moment whose day is meant, where the one at hand was such a last one.
+    """
     start = datetime.fromtimestamp(moment, UTC)
+    wanted = start if anchor is None else datetime.fromtimestamp(anchor, UTC)
     year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
-    day = min(start.day, calendar.monthrange(year, month + 1)[1])
+    day = min(wanted.day, calendar.monthrange(year, month + 1)[1])
     return int(start.replace(year=year, month=month + 1, day=day).timestamp())
 
 

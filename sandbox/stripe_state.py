@@ -29,6 +29,8 @@ class StripeState:
     billing_mode: "flexible" as Stripe's default, or "classic".
     answer_timeout: how long checkout waits for the endpoint's answer before it redirects.
     calls: the last requests to the API, for tests: {"method", "path", "status", "at"}.
+    forbidden: what restricted keys may not do: key to beginnings of paths, such as
+    {"rk_test_x": ["/v1/prices"]}.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class StripeState:
         self.events: dict[str, Json] = {}
         self.saved_answers: dict[str, Any] = {}  # by idempotency key
         self.calls: deque[Json] = deque(maxlen=10_000)
+        self.forbidden: dict[str, list[str]] = {}
         self.products = catalogue.products(self.now(), self.livemode)
         self.prices = catalogue.prices(self.now(), self.livemode)
         self.configurations = stripe_portal.configurations(self.now(), self.livemode)
@@ -150,19 +153,14 @@ class StripeState:
         """
         with self.lock:
             self._have(self.prices, price, "price")
-            if customer is not None:
-                self._have(self.customers, customer, "customer")
             owner = {"clerk_user_id": clerk_user_id} if clerk_user_id else {}
             if customer is None:
                 known = self.customer_of(clerk_user_id) if clerk_user_id else None
-                customer = (known or self.create_customer(metadata=owner))["id"]
-            subscription = self.subscribe(
-                str(customer),
-                [(price, quantity)],
-                metadata=owner if metadata is None else metadata,
-                status=status,
-            )
-            return copy.deepcopy(subscription)
+                customer = str((known or self.create_customer(metadata=owner))["id"])
+            self._have(self.customers, customer, "customer")
+            metadata = owner if metadata is None else metadata
+            made = self.subscribe(customer, [(price, quantity)], metadata=metadata, status=status)
+            return copy.deepcopy(made)
 
     def subscribe(
         self,

@@ -111,6 +111,7 @@ def _set_items(state: StripeState, subscription: Json, value: list[Json]) -> Non
         if "price" in change:
             param = f"items[{place}][price]"
             price = stored(state, state.prices, "price", change["price"], param)
+            catalogue.check_recurring(price, param)
         if "quantity" in change and catalogue.metered(price):
             raise StripeError(
                 "You cannot set the quantity for metered plans.", param=f"items[{place}][quantity]"

@@ -65,6 +65,7 @@ where not exists (select from pg_catalog.pg_roles where rolname = role);
 insert into pg_temp.billing_steps (kind, told)
 select 'taken', format('%s is there and is a %s', c.oid::regclass, case
     when c.relispartition then 'partition of another table'
+    when c.reloftype <> 0 then 'table of a type, which takes no columns'
     when c.relkind = 'r' then 'table that was not made by this migration'
     else (array['view', 'materialized view', 'foreign table', 'partitioned table', 'sequence',
                 'composite type', 'index'])[position(c.relkind::text in 'vmfpSci')] end)
@@ -74,7 +75,7 @@ from (values
   ('public.gone_customers', 'PRIMARY KEY (stripe_customer_id, livemode)')
 ) as ours (name, key)
 join pg_catalog.pg_class c on c.oid = to_regclass(ours.name)
-where c.relkind <> 'r' or c.relispartition or ours.key <> coalesce((
+where c.relkind <> 'r' or c.relispartition or c.reloftype <> 0 or ours.key <> coalesce((
   select pg_get_constraintdef(k.oid) from pg_catalog.pg_constraint k
   where k.conrelid = c.oid and k.contype = 'p'), '');
 
@@ -456,21 +457,10 @@ select 'do', 'alter table public.subscriptions set (fillfactor = 90)' from pg_ca
 where c.oid = to_regclass('public.subscriptions')
   and coalesce(array_to_string(c.reloptions, ' '), '') !~ 'fillfactor';
 
--- The service role uses the table, and the sequence of a serial id.
+-- The service role uses the table and, once they are all there, its sequences.
 insert into pg_temp.billing_steps (kind, statement)
 select 'do', 'grant select, insert, update, delete on public.subscriptions to service_role'
 where not has_table_privilege('service_role', to_regclass('public.subscriptions'), 'insert');
-insert into pg_temp.billing_steps (kind, statement)
-select distinct 'do', format('revoke all on sequence %1$s from public, anon, authenticated; '
-  'grant usage, select on sequence %1$s to service_role', seq.oid::regclass)
-from pg_catalog.pg_class seq
-join pg_catalog.pg_depend d on seq.oid in (d.objid, d.refobjid)
-left join pg_catalog.pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
-where seq.relkind = 'S' and to_regclass('public.subscriptions') in (d.refobjid, f.adrelid)
-  and (not has_sequence_privilege('service_role', seq.oid, 'usage')
-       or has_sequence_privilege('anon', seq.oid, 'usage, update')
-       or has_sequence_privilege('authenticated', seq.oid, 'usage, update'));
-
 -- What the app's own browsers do until now, and can't any more.
 insert into pg_temp.billing_steps (kind, told)
 select 'done', format('%s could %s subscriptions from the browser%s, and can''t any more: only the '
@@ -512,6 +502,19 @@ where c.conrelid = to_regclass('public.subscriptions') and c.contype = 'f'
   and a.attname = 'user_id' and c.confdeltype in ('a', 'r');
 
 select pg_temp.billing_run(array['do', 'try']);
+
+insert into pg_temp.billing_steps (kind, statement)
+select distinct 'do', format('revoke all on sequence %1$s from public, anon, authenticated; '
+  'grant usage, select on sequence %1$s to service_role', seq.oid::regclass)
+from pg_catalog.pg_class seq
+join pg_catalog.pg_depend d on seq.oid in (d.objid, d.refobjid)
+left join pg_catalog.pg_attrdef f on d.classid = 'pg_attrdef'::regclass and f.oid = d.objid
+where seq.relkind = 'S' and to_regclass('public.subscriptions') in (d.refobjid, f.adrelid)
+  and (not has_sequence_privilege('service_role', seq.oid, 'usage')
+       or has_sequence_privilege('anon', seq.oid, 'usage, update')
+       or has_sequence_privilege('authenticated', seq.oid, 'usage, update'));
+
+select pg_temp.billing_run(array['do']);
 
 
 -- The trial ---------------------------------------------------------------------------------------
@@ -560,7 +563,18 @@ begin
       end;
       told := null;
       way := null;
-      if rule <> '' and (of_table = 'subscriptions' or of_type <> '') then
+      if exists (
+        select from pg_catalog.pg_constraint k
+        join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and array[a.attnum] = k.conkey
+        where k.conrelid = 'public.subscriptions'::regclass and k.conname = rule
+          and a.attname = 'plan'
+      ) then  -- a plan that is not known is rare: told, no reason to stop
+        way := format('alter table public.subscriptions drop constraint %I;', rule);
+        words := words || jsonb_build_object('column', 'plan', 'word', 'null', 'by',
+          'constraint ' || quote_ident(rule), 'way', way);
+        execute way;
+        continue;
+      elsif rule <> '' and (of_table = 'subscriptions' or of_type <> '') then
         told := format('the %s %s refuses a row of Stripe''s', case state when '23503'
           then 'foreign key' else 'constraint' end, rule);
         way := case
@@ -627,12 +641,14 @@ begin
         words := words || (select jsonb_build_object(
             'column', a.attname, 'word', coalesce(word ->> a.attname, 'null'),
             'by', case when rule <> '' then 'constraint ' || quote_ident(rule)
-              else 'type ' || format_type(a.atttypid, a.atttypmod) end,
+              when t.typtype in ('e', 'd') or t.typcategory = 'N' then 'type ' || a.atttypid::regtype
+              else format('table (%s)', said) end,
             'way', case when of_type <> '' then null
               when rule <> '' then format('alter table public.subscriptions drop constraint %I;', rule)
-              when t.typtype = 'e' then format('alter type %s add value if not exists %L;',
+              when t.typtype = 'e' and a.attname <> 'plan' then format('alter type %s add value if not exists %L;',
                 a.atttypid::regtype, word ->> a.attname)
-              else format('alter table public.subscriptions alter %I type %s;', a.attname, o.type)
+              when t.typcategory = 'N' then format('alter table public.subscriptions alter %I type '
+                '%s;', a.attname, o.type)
               end)
           from pg_catalog.pg_attribute a join pg_temp.billing_columns o on o.name = a.attname
           join pg_catalog.pg_type t on t.oid = a.atttypid
@@ -649,9 +665,10 @@ begin
   select 'mend', h ->> 'told', h ->> 'way' from jsonb_array_elements(hurdles) as h;
   insert into pg_temp.billing_steps (kind, told)
   select 'say', format(E'The %s refuses %s in subscriptions.%s: such a subscription can''t be stored.%s',
-    w ->> 'by', string_agg(w ->> 'word', ', '), w ->> 'column',
+    w ->> 'by', string_agg(w ->> 'word', ', ' order by n), w ->> 'column',
     E' This lets it in:\n' || string_agg(distinct w ->> 'way', E'\n'))
-  from jsonb_array_elements(words) as w group by w ->> 'by', w ->> 'column';
+  from jsonb_array_elements(words) with ordinality as all_words (w, n)
+  group by w ->> 'by', w ->> 'column';
   insert into pg_temp.billing_steps (kind, told)
   select 'say', format('The trigger %s moves updated_at with each write: a refresh that finds nothing '
     'new counts as `refreshed`, never as `unchanged`.', string_agg(t.tgname, ', '))
@@ -664,15 +681,17 @@ $$;
 
 do $$
 declare
-  problems text; ways text;
+  problems text; ways text; changes text;
 begin
   select string_agg('- ' || told, E'\n' order by n), string_agg(statement, E'\n' order by n)
   into problems, ways from pg_temp.billing_steps where kind = 'mend';
+  select coalesce(E'\n\nIt will change this too:\n' || string_agg('- ' || told, E'\n' order by n), '')
+  into changes from pg_temp.billing_steps where kind = 'done';
   if problems is not null then
     raise exception E'public.subscriptions can''t hold what Stripe says, and nothing was changed:\n'
       '%\n\nThis mends it, all of it together, and then run the migration again:\n%\n\nOr the table '
       'stays as it is and billing gets a schema of its own: `flask portal migrate --schema billing`, '
-      'and SUPABASE_SCHEMA=billing for the service.', problems, ways;
+      'and SUPABASE_SCHEMA=billing for the service.%', problems, ways, changes;
   end if;
 end
 $$;

@@ -422,6 +422,27 @@ as $$
 $$;
 
 
+-- Why a purchase can't be stored, one row and no more; nothing stays written. For readiness: a team
+-- may put a column or a trigger of its own onto the table long after this file.
+create or replace function public.billing_trial_write() returns text[]
+language plpgsql set search_path = ''
+as $$
+declare
+  trial constant jsonb := jsonb_build_object(
+    'stripe_subscription_id', 'sub_billing_trial_write',
+    'stripe_customer_id', 'cus_billing_trial_write', 'status', 'active', 'livemode', false, 'cancel_at_period_end', false, 'items', '[]'::jsonb, 'as_of', now());
+  written bigint;
+begin
+  select revision into written from public.upsert_subscription(trial, null, 0);
+  perform public.upsert_subscription(trial, null, written);
+  raise sqlstate 'BT000';
+exception
+  when sqlstate 'BT000' then return '{}';
+  when others then return array[sqlerrm];
+end
+$$;
+
+
 -- Row level security ------------------------------------------------------------------------------
 
 -- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization (`o.id`,
@@ -501,6 +522,7 @@ revoke all on function
   public.mark_customer(text, boolean, boolean),
   public.upsert_subscription(jsonb, text, bigint),
   public.billing_notices(),
+  public.billing_trial_write(),
   billing_private.claim(text, text, boolean, text),
   billing_private.reader_owners(),
   billing_private.reader_user_ids(),
@@ -513,6 +535,7 @@ grant execute on function
   public.mark_customer(text, boolean, boolean),
   public.upsert_subscription(jsonb, text, bigint),
   public.billing_notices(),
+  public.billing_trial_write(),
   billing_private.claim(text, text, boolean, text)
   to service_role;
 grant usage on schema billing_private to authenticated, service_role;
@@ -617,18 +640,20 @@ begin
     from pg_catalog.pg_attribute a
     join pg_catalog.pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'm')
     join pg_catalog.pg_namespace s on s.oid = c.relnamespace
-    join pg_catalog.pg_type t on t.oid = a.atttypid and t.typcategory = 'S'
+    join pg_catalog.pg_type t on t.oid = a.atttypid
+      and (t.typcategory = 'S' or t.typname in ('json', 'jsonb'))
     where a.attnum > 0 and not a.attisdropped and a.attgenerated = ''
       and s.nspname !~ '^(pg_.*|information_schema|auth|storage|realtime|vault|extensions|cron|net'
         '|graphql.*|supabase_.*)$' and s.nspname <> 'billing_private'
       and c.oid not in ('public.billing_customers'::regclass, 'public.gone_customers'::regclass)
       and (c.oid <> 'public.subscriptions'::regclass or a.attname not in (
-        'stripe_subscription_id', 'stripe_customer_id', 'clerk_owner_id'))
+        'stripe_subscription_id', 'stripe_customer_id', 'clerk_owner_id', 'items'))
       and has_table_privilege(c.oid, 'select')
   loop
     execute format($query$
       select max(kind) from (select %1$I::text as id from %2$s limit 10000) as sample,
-        substring(sample.id from '^(cus|sub|user|org)_[A-Za-z0-9]+$') as kind
+        coalesce(substring(sample.id from '^(cus|sub|user|org)_[A-Za-z0-9]+$'),
+          substring(sample.id from '^{.*"(cus_)[A-Za-z0-9]+"')) as kind
       where not (kind = 'sub' and exists (
           select from public.subscriptions s where s.stripe_subscription_id = sample.id))
         and not (kind = 'cus' and (
@@ -651,14 +676,13 @@ from pg_temp.billing_ids
 where relation = 'public.subscriptions'::regclass and kind in ('cus', 'sub');
 
 insert into pg_temp.billing_says
-select distinct on (payer.place, payer.name) format('Stripe''s customers stand in %s.%I: they are '
-  'unknown here, and could buy again', payer.place, payer.name) || coalesce(format(E'. This takes '
-  'them over (for test mode, false in place of true):\ninsert into public.billing_customers '
-  '(clerk_owner_id, livemode, stripe_customer_id) select distinct on (%1$s) %1$s, true, payer.%2$I '
-  'from %3$s where payer.%2$I ~ ''^cus_'' and %1$s is not null on conflict do nothing;',
-  owner.clerk_id, payer.name, owner.source), ', and nothing tells whose they are in Clerk.')
+select distinct on (payer.place, payer.name) format(E'Stripe''s customers stand in %s.%I: who is '
+  'unknown here could buy again. This takes them over (for test mode, with false in place of true):\n'
+  'insert into public.billing_customers (clerk_owner_id, livemode, stripe_customer_id) '
+  'select distinct on (%3$s) %3$s, true, payer.%2$I from %4$s where payer.%2$I ~ ''^cus_'' '
+  'and %3$s is not null on conflict do nothing;', payer.place, payer.name, clerk_id, source)
 from pg_temp.billing_ids payer
-left join lateral (
+cross join lateral (
   select format('payer.%I', o.name) as clerk_id, format('%s payer', o.place) as source
   from pg_temp.billing_ids o where o.relation = payer.relation and o.kind in ('user', 'org')
   union all
@@ -670,8 +694,17 @@ left join lateral (
     on theirs.attrelid = k.confrelid and array[theirs.attnum] = k.confkey
   join pg_temp.billing_ids o on o.relation = k.confrelid and o.kind in ('user', 'org')
   where k.conrelid = payer.relation
-) as owner on true
+) as owner
 where payer.kind = 'cus' and payer.relation <> 'public.subscriptions'::regclass;
+
+insert into pg_temp.billing_says
+select 'Stripe''s customers stand here too, and nothing tells whose they are in Clerk: '
+  || string_agg(format('%s.%I', place, name), ', ')
+from pg_temp.billing_ids payer
+where kind like 'cus%' and relation <> 'public.subscriptions'::regclass and not exists (
+  select from pg_temp.billing_says
+  where told like format('Stripe''s customers stand in %s.%I:%%', payer.place, payer.name))
+having count(*) > 0;
 
 -- The table of users by another name.
 insert into pg_temp.billing_says

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 import requests
 from clock import moved_clock
 from started import StartedSandbox
 
+from sandbox.postgres import Postgres
 from sandbox.service import Service
 from sandbox.world import World
 
@@ -39,6 +41,14 @@ def test_the_clock_is_where_the_header_says_that_it_is(tmp_path: Path) -> None:
 def test_the_started_service_has_the_same_date(world: World, tmp_path: Path) -> None:
     with Service(world.environment("http://localhost:8000"), tmp_path) as service:
         assert date_of(f"{service.url}/healthz") == pytest.approx(time.time(), abs=NEAR)
+
+
+def test_the_database_is_at_utc_whatever_the_zone_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    with Postgres(tmp_path) as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("show timezone").fetchone() == ("UTC",)
 
 
 # Another date, whatever the one of this run

@@ -1,7 +1,6 @@
 """Seeded bugs: the mirror or its function in Postgres, with one line changed."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,34 +40,22 @@ def _edits(*edits: Edit) -> Callable[[str], str]:
     return apply
 
 
-_GUARD = "and s.as_of <= said.as_of - interval '60 seconds'"
-_SWAP = "and s.revision = upsert_subscription.expected_revision"
+_GUARD = "then s.as_of <= said.as_of - interval '60 seconds'"
+_SWAP = "else s.revision = upsert_subscription.expected_revision end"
 _NEXT = "nextval('public.subscriptions_revision_seq')"
-_FAST = f"as_of = said.as_of,\n      revision = {_NEXT},"
-_OVER_A_REVISION = "\n  else\n    update public.subscriptions s set"
-
-
-def _over_a_revision(edit: Edit) -> Callable[[str], str]:
-    """A change of the third statement alone."""
-
-    def apply(function: str) -> str:
-        if function.count(_OVER_A_REVISION) != 1:
-            raise DoesNotApply("the statement over a revision is not where it was")
-        before, middle, after = function.partition(_OVER_A_REVISION)
-        return before + middle + edit.apply(after)
-
-    return apply
+_IS_NEW_ROW = "if upsert_subscription.expected_revision = 0 then"
+_UPDATE = "update public.subscriptions s set"
+_WHERE = "where s.stripe_subscription_id = said.stripe_subscription_id\n      and case"
 
 
 def _insert_where_the_row_is_gone(function: str) -> str:
     """One `insert … on conflict do update` for both: a new row, and one over a revision."""
-    statement = function.partition(_OVER_A_REVISION)[2]
-    assignments, found, _ = statement.partition("    where s.stripe_subscription_id")
+    assignments, found, _ = function.partition(_UPDATE)[2].partition(_WHERE)
     if not found:
-        raise DoesNotApply("the statement over a revision is not as it was")
+        raise DoesNotApply("the update is not as it was")
     update = f"do update set{assignments}where s.revision = upsert_subscription.expected_revision"
     return _edits(
-        Edit("expected_revision = 0 then", "expected_revision >= 0 then"),
+        Edit(_IS_NEW_ROW, "if upsert_subscription.expected_revision >= 0 then"),
         Edit(
             "on conflict (stripe_subscription_id) do nothing",
             f"on conflict (stripe_subscription_id) {update}",
@@ -76,44 +63,49 @@ def _insert_where_the_row_is_gone(function: str) -> str:
     )(function)
 
 
-def _write_only_news(function: str) -> str:
-    found = re.search(r"\(s\.stripe_customer_id, [^()]*\) is distinct from\s*\([^()]*\)", function)
-    if not found:
-        raise DoesNotApply("the function does not compare the content any more")
-    new = f"case when {found[0]} then {{}} else {{}} end"
-    return _over_a_revision(
-        Edit(
-            _FAST,
-            f"as_of = {new.format('said.as_of', 's.as_of')},"
-            f"revision = {new.format(_NEXT, 's.revision')},",
-        )
-    )(function)
+def _where_news(new: str, old: str) -> str:
+    """`old` where a refresh finds nothing new."""
+    return (
+        "case when upsert_subscription.expected_revision is null"
+        f" or jsonb_populate_record(s, content) *<> s then {new} else {old} end"
+    )
 
 
 IN_POSTGRES: dict[str, Callable[[str], str]] = {
-    "no guard on the fast path": _edits(Edit(_GUARD, "")),
-    "no margin: not older is enough": _edits(Edit(_GUARD, "and s.as_of <= said.as_of")),
-    "no margin: later is enough": _edits(Edit(_GUARD, "and s.as_of < said.as_of")),
+    "no guard on the fast path": _edits(Edit(_GUARD, "then true")),
+    "no margin: not older is enough": _edits(Edit(_GUARD, "then s.as_of <= said.as_of")),
+    "no margin: later is enough": _edits(Edit(_GUARD, "then s.as_of < said.as_of")),
     "a margin smaller than the lateness of stamps": _edits(Edit("60 seconds", "10 seconds")),
-    "no compare-and-swap": _edits(Edit(_SWAP, "")),
-    "a refresh writes nothing when nothing is new": _write_only_news,
+    "no compare-and-swap": _edits(Edit(_SWAP, "else true end")),
+    "a refresh writes nothing when nothing is new": _edits(
+        Edit("said.as_of),\n", _where_news("said.as_of", "s.as_of") + "),\n"),
+        Edit(f"revision = {_NEXT}", f"revision = {_where_news(_NEXT, 's.revision')}"),
+    ),
     "a new row is taken from the event": _edits(
         Edit(
-            "elsif upsert_subscription.expected_revision = 0 then",
-            "end if; if upsert_subscription.expected_revision = 0"
-            " or (upsert_subscription.expected_revision is null and not found) then",
-        ),
-        Edit(_OVER_A_REVISION, _OVER_A_REVISION.replace(
-            "else", "elsif upsert_subscription.expected_revision > 0 then")),
+            _IS_NEW_ROW,
+            "if upsert_subscription.expected_revision = 0"
+            " or upsert_subscription.expected_revision is null and not exists (select"
+            " from public.subscriptions x"
+            " where x.stripe_subscription_id = said.stripe_subscription_id) then",
+        )
     ),
     "a refresh inserts where the row is gone": _insert_where_the_row_is_gone,
     "revisions count from 1 in each new row": _edits(
-        Edit(f"said.as_of, {_NEXT}", "said.as_of, 1"),
-        Edit(f"revision = {_NEXT}", "revision = s.revision + 1", times=2),
+        Edit(f"{_NEXT}, now(), now())", "1, now(), now())"),
+        Edit(f"revision = {_NEXT}", "revision = s.revision + 1"),
     ),
-    "a row is not linked to its user": _edits(Edit("if owner is not null and", "if false and")),
-    "a refresh nulls the link": _over_a_revision(Edit(_FAST, f"user_id = null, {_FAST}")),
-}  # fmt: skip
+    "a row is not linked to its user": _edits(
+        Edit("if billing_private.claim(", "if false and billing_private.claim(")
+    ),
+    "a refresh nulls the link": _edits(
+        Edit(
+            f"revision = {_NEXT},",
+            "user_id = case when upsert_subscription.expected_revision is null then s.user_id end,"
+            f"revision = {_NEXT},",
+        )
+    ),
+}
 
 IN_PYTHON: dict[str, tuple[ModuleType, Callable[[str], str]]] = {
     "a delivery joins a refresh whose question is sent": (
@@ -124,16 +116,16 @@ IN_PYTHON: dict[str, tuple[ModuleType, Callable[[str], str]]] = {
         mirror,
         _edits(
             Edit(
-                "        return self._database.upsert(new_row, owner,",
+                "        return self._upsert(new_row, owner,",
                 '        row = self._database.row(new_row["stripe_subscription_id"])\n'
-                "        return self._database.upsert(new_row, owner,",
+                "        return self._upsert(new_row, owner,",
             )
         ),
     ),
     "who lost the compare-and-swap does not start again": (
         mirror,
         _edits(
-            Edit("for _ in _rounds():", "for _ in range(1):"),
+            Edit("for _ in deadline.rounds():", "for _ in range(1):"),
             Edit(
                 '        raise ServiceError("database_unavailable")\n',
                 "        return 'unchanged'\n",
@@ -142,7 +134,11 @@ IN_PYTHON: dict[str, tuple[ModuleType, Callable[[str], str]]] = {
     ),
     "snapshots of another release are trusted": (
         mirror,
-        _edits(Edit("if release == OUR_RELEASE and ", "if ")),
+        _edits(Edit("if whole and release == OUR_RELEASE and ", "if whole and ")),
+    ),
+    "a snapshot that shows only the first of its items is trusted": (
+        mirror,
+        _edits(Edit("whole = not has_more_items(subscription)", "whole = True")),
     ),
 }
 

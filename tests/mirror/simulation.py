@@ -19,10 +19,10 @@ import pytest
 from hypothesis import note
 from psycopg.rows import scalar_row
 
-from portal_service import mirror, single_flight
+from portal_service import deadline, mirror, single_flight
 from portal_service.config import Settings
 from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
-from portal_service.subscription import COLUMNS, Row, row_of
+from portal_service.subscription import Row, differences, row_of
 from sandbox import stripe_shapes as shapes
 from sandbox.stripe_state import StripeState
 
@@ -32,9 +32,6 @@ STUCK_SECONDS = 30
 OLD_RELEASE = "2024-06-20"
 # A day whose months and hours are of no interest.
 START = 1_793_000_000
-CONTENT = [column for column in COLUMNS if column != "as_of"]
-TIMES = [column for column in CONTENT if column.endswith(("_at", "_end"))]
-TIMES.remove("cancel_at_period_end")
 
 
 class Died(Exception):
@@ -159,13 +156,9 @@ class PlainDatabase:
         query = "select to_jsonb(s) from subscriptions s where stripe_subscription_id = %s"
         return self._connection.execute(query, [subscription_id]).fetchone()
 
-    def upsert(self, row: Row, clerk: str | None, expected: int | None) -> Row | None:
+    def upsert(self, row: Row, owner: str | None, expected: int | None) -> Row | None:
         query = "select to_jsonb(s) from upsert_subscription(%s, %s, %s) s"
-        return self._connection.execute(query, [json.dumps(row), clerk, expected]).fetchone()
-
-    def linked_user(self, customer: str) -> str | None:
-        query = "select clerk_user_id from billing_customers where stripe_customer_id = %s"
-        return self._connection.execute(query, [customer]).fetchone()
+        return self._connection.execute(query, [json.dumps(row), owner, expected]).fetchone()
 
     def knows_customer(self, customer: str) -> bool:
         query = """
@@ -182,6 +175,7 @@ class SteppedDatabase:
         self._scheduler = scheduler
         self._database = database
         self.link: str | None = None
+        self.owner: str | None = None
 
     def row(self, subscription_id: str) -> Row | None:
         self._scheduler.stop("reading the row")
@@ -189,19 +183,19 @@ class SteppedDatabase:
         self._scheduler.here.task.saw_no_row = row is None
         return row
 
-    def upsert(self, row: Row, clerk: str | None, expected: int | None) -> Row | None:
+    def upsert(self, row: Row, owner: str | None, expected: int | None) -> Row | None:
         self._scheduler.stop(f"writing {row['status']} over {expected}")
-        stored = self._database.upsert(row, clerk, expected)
+        stored = self._database.upsert(row, owner, expected)
         self._scheduler.here.task.saw_no_row = False
         if stored:
             if self.link not in (None, stored["user_id"]):
                 raise WrongRow(f"the link to {self.link} was lost: {stored['user_id']}")
             self.link = stored["user_id"]
+            if self.owner not in (None, stored["clerk_owner_id"]):
+                raise WrongRow(f"the owner {self.owner} was lost: {stored['clerk_owner_id']}")
+            self.owner = stored["clerk_owner_id"]
         self._scheduler.stop("the answer to the write" if stored else "the answer: not written")
         return stored
-
-    def linked_user(self, customer: str) -> str | None:
-        return self._database.linked_user(customer)
 
     def knows_customer(self, customer: str) -> bool:
         return self._database.knows_customer(customer)
@@ -259,6 +253,7 @@ class Change:
 class Script:
     """status: of the new subscription. moves: what happens next, as long as there are any.
 
+    add_ons: its items beside the plan's; Stripe shows ten in all.
     user: "first", "between" or "never": when the app's tables know the buyer.
     checkout: whether a checkout session made the subscription, which is one more event.
     settled: seconds for which the new subscription has been in the table; None where it isn't.
@@ -273,6 +268,7 @@ class Script:
     moves: tuple[tuple[str, int], ...]
     user: str = "first"
     checkout: bool = True
+    add_ons: int = 0
     settled: int | None = None
     last_first: bool = True
     patient: bool = True
@@ -322,7 +318,7 @@ class Stage:
         self.played += 1
         with pytest.MonkeyPatch.context() as patch:
             scheduler = Scheduler()
-            patch.setattr(self.mirror, "_JITTER_SECONDS", 0)
+            patch.setattr(deadline, "_JITTER_SECONDS", 0)
             patch.setattr(self.mirror, "SingleFlight", self.single_flight.SingleFlight)
             patch.setattr(self.single_flight, "threading", threading_of(scheduler))
             run = Run(self, scheduler, script)
@@ -404,9 +400,10 @@ class Run:
     def _subscribe(self) -> None:
         account = self.stage.account
         customer = account.create_customer(metadata={"clerk_user_id": self.clerk_id})["id"]
-        made = account.create_subscription(
-            self.clerk_id, "price_pro", self.script.status, customer=customer
-        )
+        lines = [("price_pro", 1), *[("price_other", n + 1) for n in range(self.script.add_ons)]]
+        owner = {"clerk_user_id": self.clerk_id}
+        with account.lock:
+            made = account.subscribe(customer, lines, metadata=owner, status=self.script.status)
         self.id = made["id"]
         if self.script.checkout:
             self._complete_checkout(customer)
@@ -495,7 +492,7 @@ class Run:
             "delete from subscriptions where stripe_subscription_id = %s", [self.id]
         )
         self.deleted_at = self.beats
-        self.database.link = None
+        self.database.link = self.database.owner = None
 
     def _sign_up(self) -> None:
         self.user_id = self.stage.owner.execute(
@@ -558,6 +555,8 @@ class Run:
         known = self.known_since is not None and self.known_since < last_began
         if known and row["user_id"] != self.user_id:
             raise WrongRow(f"the row is not linked to its user: {row['user_id']}")
+        if row["clerk_owner_id"] != self.clerk_id:
+            raise WrongRow(f"the row is not its owner's: {row['clerk_owner_id']}")
 
     def abandon(self) -> None:
         """End the threads of a run that failed."""
@@ -566,19 +565,6 @@ class Run:
                 delivery.task.death = Died()
                 delivery.task.go.release()
                 self.scheduler.back.acquire(timeout=STUCK_SECONDS)
-
-
-def differences(row: Row, expected: Row) -> Json:
-    """Column -> what is here, what Stripe says."""
-    return {
-        column: (row[column], expected[column])
-        for column in CONTENT
-        if _moment(column, row[column]) != _moment(column, expected[column])
-    }
-
-
-def _moment(column: str, value: Any) -> Any:
-    return datetime.fromisoformat(value) if value and column in TIMES else value
 
 
 def connect(url: str, role: str | None = None) -> psycopg.Connection:

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 import stripe
 from flask.testing import FlaskClient
-from outside import Deliverer, Outside, events_of, once, outside, signed
-from simulation import PlainDatabase, connect, differences
+from outside import Deliverer, Outside, events_of, outside, signed
+from simulation import PlainDatabase, connect
 
 from portal_service import Settings, create_app, deadline
-from portal_service.subscription import row_of
+from portal_service.subscription import differences, row_of
 from sandbox.service import Service
 from sandbox.world import WEBHOOK_PATH, World
 
@@ -78,11 +78,14 @@ DATABASE_FAULTS = {
     "is gone when the row is to be read": at(READ, "refused"),
 }
 WRITE_FAULTS = {
-    "dies between read and write": "refused",
-    "hangs when the row is to be written": "hanging",
-    "dies when the row is written, before it says so": "cut",
-    "answers garbage to the write": "garbage",
+    "hangs when the row is to be written": ("hanging", 1),
+    "answers garbage to the write": ("garbage", 1),
+    # A reset connection is asked once more, so it takes two.
+    "dies between read and write, and again": ("refused", 2),
+    "dies when the row is written, before it says so, and again": ("cut", 2),
 }
+RESETS = {"dies between read and write": "refused",
+          "dies when the row is written, before it says so": "cut"}  # fmt: skip
 STRIPE_FAULTS = {
     "answers 429": 429,
     "answers 500": 500,
@@ -95,15 +98,17 @@ STRIPE_FAULTS = {
 }
 
 
-def second_write(kind: str) -> Any:
-    """The first is the fast path's, which finds no row."""
-    seen = []
+def at_the_slow_write(kind: str, times: int = 1) -> Any:
+    """The first write is the fast path's, which finds no row."""
+    seen: list[str] = []
 
     def fault(method: str, path: str) -> str | None:
-        seen.extend([path] if (method, path) == WRITE else [])
-        return kind if len(seen) == 2 and (method, path) == WRITE else None
+        if (method, path) != WRITE:
+            return None
+        seen.append(path)
+        return kind if 2 <= len(seen) < 2 + times else None
 
-    return once(fault)
+    return fault
 
 
 @pytest.mark.parametrize("fault", DATABASE_FAULTS)
@@ -114,8 +119,18 @@ def test_the_database_breaks(fault: str, out: Outside, client: FlaskClient, rows
 
 @pytest.mark.parametrize("fault", WRITE_FAULTS)
 def test_the_database_breaks_at_the_write(fault: str, out: Outside, client, rows) -> None:
-    out.database.fault = second_write(WRITE_FAULTS[fault])
+    out.database.fault = at_the_slow_write(*WRITE_FAULTS[fault])
     _refused_then_right(out, client, rows, "database_unavailable")
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_one_reset_of_the_connection_is_nobodys_trouble(
+    reset: str, out: Outside, client: FlaskClient, rows
+) -> None:
+    out.database.fault = at_the_slow_write(RESETS[reset])
+    subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
+    assert deliver(client, events_of(out.world, subscription)[0]).status_code == 200
+    assert_right(out, rows, subscription)
 
 
 @pytest.mark.parametrize("fault", STRIPE_FAULTS)

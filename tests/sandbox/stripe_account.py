@@ -30,12 +30,10 @@ class Account:
         self.faults = Faults()
         self.webhooks = Webhooks(SECRET, self.faults, delays=(0.0, 0.0, 0.0))
         self.state = StripeState(self.webhooks)
-        self.forbidden: dict[str, list[str]] = {}
         app = create_app(
             self.state,
             self.faults,
             {KEY, RESTRICTED_KEY},
-            forbidden=self.forbidden,
             before_answer=lambda method, path: self.before_answer(method, path),
             sleep=lambda seconds: self.slept.append(seconds),
         )
@@ -55,7 +53,6 @@ class Account:
         self.state.answer_timeout = 10.0
         self.set_clock(time.time)
         self.faults.reset()
-        self.forbidden.clear()
         self.state.reset()
         self.received: list[tuple[bytes, str]] = []
         self.slept: list[float] = []

@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 NOW = 1_769_860_800  # 2026-01-31 12:00
-IN_A_MONTH, IN_TWO_MONTHS, IN_A_YEAR = 1_772_280_000, 1_774_699_200, 1_801_396_800
+IN_A_MONTH, IN_TWO_MONTHS, IN_A_YEAR = 1_772_280_000, 1_774_958_400, 1_801_396_800
 
 
 def with_items(account, *lines: tuple[str, int | None], **more) -> str:
@@ -129,3 +129,17 @@ def test_a_plan_of_another_interval_begins_its_period_at_once(account, client):
     with pytest.raises(stripe.InvalidRequestError, match="quantity for metered plans") as caught:
         client.v1.subscriptions.update(id, refused)
     assert caught.value.param == "items[0][quantity]"
+
+
+def test_an_item_costs_what_recurs_and_is_sold(account, client):
+    account.state.add_price("price_once", "prod_other", 500, recurring=None, type="one_time")
+    account.state.archive("price_team")
+    id = with_items(account, ("price_pro", 1))
+    item = account.state.subscriptions[id]["items"]["data"][0]["id"]
+
+    for price, message in (("price_once", "set to `type=one_time`"), ("price_team", "inactive")):
+        with pytest.raises(stripe.InvalidRequestError, match=message) as caught:
+            client.v1.subscriptions.update(id, {"items": [{"id": item, "price": price}]})
+        assert caught.value.param == "items[0][price]"
+        with pytest.raises(ValueError, match="no active price"):
+            account.state.act(id, "change_plan", price=price)

@@ -181,3 +181,43 @@ def test_the_page_touches_nobody_else(account):
     assert theirs["id"] not in httpx.get(session.url).text
     assert press(session, "delete_everything").status_code == 404
     assert account.state.subscriptions[theirs["id"]]["status"] == "active"
+
+
+SWITCHING = {
+    "enabled": True,
+    "default_allowed_updates": ["price"],
+    "products": [{"product": "prod_pro", "prices": ["price_pro"]}],
+}
+
+
+@pytest.mark.parametrize(
+    ("card", "change", "message"),
+    [
+        (True, {}, None),
+        (False, {}, "Cannot enable subscription updates while payment method update is disabled."),
+        (
+            True,
+            {"products": None},
+            "Missing required param: features[subscription_update][products]",
+        ),
+        (
+            True,
+            {"default_allowed_updates": None},
+            "Missing required param: features[subscription_update][default_allowed_updates]",
+        ),
+    ],
+)
+def test_switching_plans_needs_a_card_and_plans(account, card, change, message):
+    switching = {name: value for name, value in {**SWITCHING, **change}.items() if value}
+    features = {"payment_method_update": {"enabled": card}, "subscription_update": switching}
+    configurations = account.client.v1.billing_portal.configurations
+
+    if message is None:
+        id = configurations.create({"features": features}).id
+        off = {"features": {"payment_method_update": {"enabled": False}}}
+        with pytest.raises(stripe.InvalidRequestError, match="Cannot enable subscription updates"):
+            configurations.update(id, off)
+        return
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        configurations.create({"features": features})
+    assert message in caught.value.user_message

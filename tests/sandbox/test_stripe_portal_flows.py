@@ -86,7 +86,7 @@ def test_a_flow_is_part_of_its_session(account, subscription):
     item = subscription["items"]["data"][0]["id"]
     assert shown["subscription_update_confirm"]["subscription_update_confirm"] == {
         "subscription": subscription["id"],
-        "items": [{"id": item, "price": "price_team", "quantity": None}],
+        "items": [{"id": item, "price": "price_team"}],
         "discounts": None,
     }
 

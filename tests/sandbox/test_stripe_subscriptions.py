@@ -188,7 +188,7 @@ def test_pausing_the_collection_keeps_the_status(state, subscription):
     assert state.act(subscription["id"], "resume")["pause_collection"] is None
 
 
-def test_the_next_period_ends_a_month_later(state, subscription):
+def test_periods_end_on_the_day_of_the_purchase_or_the_last_of_the_month(state, subscription):
     def end() -> str:
         (item,) = state.subscriptions[subscription["id"]]["items"]["data"]
         return datetime.fromtimestamp(item["current_period_end"], UTC).strftime("%m-%d %H:%M")
@@ -198,13 +198,36 @@ def test_the_next_period_ends_a_month_later(state, subscription):
         "customer.subscription.updated",
         "invoice.paid",
     ]
-    assert end() == "03-28 12:00"
+    assert end() == "03-31 12:00"  # the day that the customer bought on
+    state.act(subscription["id"], "advance_period")
+    assert end() == "04-30 12:00"
 
 
-def test_a_trial_ends_with_its_period(state):
+@pytest.mark.parametrize(
+    ("since", "months", "anchor", "until"),
+    [
+        ("2026-12-31", 1, "2026-12-31", "2027-01-31"),
+        ("2027-11-30", 3, "2026-12-31", "2028-02-29"),
+        ("2028-02-29", 12, "2028-02-29", "2029-02-28"),
+        ("2031-02-28", 12, "2028-02-29", "2032-02-29"),
+    ],
+)
+def test_the_ends_of_short_months(since: str, months: int, anchor: str, until: str) -> None:
+    def noon(day: str) -> int:
+        return int(datetime.fromisoformat(f"{day}T12:00Z").timestamp())
+
+    assert shapes.months_later(noon(since), months, noon(anchor)) == noon(until)
+
+
+def test_a_trial_ends_with_its_period_and_the_next_ones_end_on_its_day(state):
     trial = state.create_subscription("user_ada", "price_pro", "trialing")
+    trial_end = trial["items"]["data"][0]["current_period_end"]
+    assert (trial["trial_end"], trial["billing_cycle_anchor"]) == (trial_end, trial_end)
 
-    assert state.act(trial["id"], "advance_period")["status"] == "active"
+    after = state.act(trial["id"], "advance_period")
+    assert after["status"] == "active"
+    later = datetime.fromtimestamp(after["items"]["data"][0]["current_period_end"], UTC)
+    assert later.strftime("%m-%d") == "03-28"  # not the 31st: it began to pay on 02-28
 
 
 def test_an_incomplete_subscription_expires(state):

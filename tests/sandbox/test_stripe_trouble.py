@@ -96,7 +96,7 @@ def test_nothing_is_done_for_a_caller_who_went_away(account, watch):
 
 
 def test_a_restricted_key_lacks_permissions(account):
-    account.forbidden[RESTRICTED_KEY] = ["/v1/prices", "/v1/billing_portal/configurations"]
+    account.state.forbidden[RESTRICTED_KEY] = ["/v1/prices", "/v1/billing_portal/configurations"]
     restricted = account.client_with(RESTRICTED_KEY).v1
 
     for call, permission in (
@@ -116,5 +116,5 @@ def test_a_restricted_key_lacks_permissions(account):
     assert account.state.prices["price_pro"]["active"]
     assert restricted.products.retrieve("prod_pro").id == "prod_pro"
     assert account.client.v1.prices.retrieve("price_pro").id == "price_pro"
-    account.forbidden.clear()
+    account.state.reset()
     assert restricted.prices.retrieve("price_pro").id == "price_pro"

@@ -269,7 +269,7 @@ def recognizes_the_payer(project: Project, told: str) -> Iterator[str]:
             if missing := _unknown(trying, clerk, customer, subscription):
                 yield f"the old payer is unknown: {missing}; printed was {statements}"
                 return
-        for stranger in ("user_free", "user_nobody"):
+        for stranger in ("user_free", "user_admin", "user_nobody"):
             if not _unknown(trying, stranger, customer, []):
                 yield f"{stranger} is taken for the old payer"
         yield from _carries_on(trying, clerk, customer, subscription)
@@ -300,38 +300,57 @@ def _carries_on(trying: Trying, clerk: str, pattern: str, subscription: list[str
             now = trying.write(word | {"stripe_subscription_id": id}, None, was["revision"])
             if not now or now.get("user_id") != was.get("user_id"):
                 yield f"Stripe's next word about {id} is not stored: {now}"
-        if not trying.write(word, clerk, 0):
+        second = trying.write(word, clerk, 0)
+        if not second:
             yield "a second subscription of the old payer is not stored"
+        elif subscription and str(second.get("user_id")) != str(was.get("user_id")):
+            yield f"the old payer's second subscription is of {second.get('user_id')}"
     except psycopg.Error as error:
         yield f"Stripe's next word about the old payer can't be stored: {why(error)}"
 
 
+def knows_the_buyer(project: Project, told: str) -> Iterator[str]:
+    """A purchase of somebody whom the app knows gets the app's own id."""
+    if not project.shape.buyer:
+        return
+    clerk, user_id = project.shape.buyer
+    with project.trying() as trying:
+        try:
+            for statement in printed(told):
+                trying.act("owner", statement)
+            stored = trying.write(PURCHASE, clerk, 0)
+        except psycopg.Error as error:
+            yield f"a purchase of somebody known can't be stored: {why(error)}"
+            return
+    if not stored or str(stored["user_id"]) != user_id:
+        yield f"a purchase of {user_id} is of {stored and stored['user_id']}"
+
+
 def lets_read(project: Project, told: str) -> Iterator[str]:
     """A signed-in payer reads their own rows, a stranger none, but for a policy that was named."""
-    if not project.shape.payer:
+    shape = project.shape
+    if not shape.payer:
         return
-    statement = "select * from subscriptions"
+    statement, clerk = "select * from subscriptions", shape.payer[0]
     with project.trying() as trying:
-        for each in printed(told):
-            if project.shape.reader == "printed" or " policy" not in each:
-                trying.act("owner", each)
-        clerk = project.shape.payer[0]
-        has_rows = any(account["subscriptions"] for account in trying.accounts(clerk))
         try:
+            for each in printed(told):
+                if shape.reader == "printed" or " policy" not in each:
+                    trying.act("owner", each)
+            has_rows = any(account["subscriptions"] for account in trying.accounts(clerk))
             rows = trying.act("authenticated", statement, clerk=clerk)
-            if has_rows and clerk.startswith("user_") and not rows:
-                yield "the old payer reads nothing"
         except psycopg.Error as error:
             yield f"the old payer can't read: {why(error)}"
-        policies = trying.act(
-            "owner", "select polname from pg_policy where polrelid = 'subscriptions'::regclass"
-        )
-        try:
-            rows = trying.act("authenticated", statement, clerk="user_nobody")
-        except psycopg.Error:
             return
+        if has_rows and clerk.startswith("user_") and not rows:
+            yield "the old payer reads nothing"
+        rows = trying.act("authenticated", statement, clerk="user_nobody")
+        policies = trying.act("owner", POLICIES)
         if rows and not any(row["polname"] in told for row in policies):
             yield "a stranger reads rows, and nobody is told"
+
+
+POLICIES = "select polname from pg_policy where polrelid = 'subscriptions'::regclass"
 
 
 def answers_the_app(project: Project, before: Before, told: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -39,7 +39,7 @@ alter default privileges for role postgres in schema public
     grant all on functions to anon, authenticated, service_role;
 """
 
-TEAMS_SCHEMAS = """
+TEAMS_RELATIONS = """
 select oid::regclass::text as name from pg_class
 where relkind in ('r', 'v', 'm', 'p')
   and relnamespace::regnamespace::text !~ '^(pg_|information_schema$|auth$)'
@@ -137,16 +137,14 @@ class Project:
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Every row of every table and view of the team's."""
-        with psycopg.connect(self.superuser, row_factory=dict_row) as connection:
+        found = {}
+        with psycopg.connect(self.superuser, row_factory=dict_row, autocommit=True) as connection:
             connection.execute("set timezone = 'UTC'")
-            names = [row["name"] for row in connection.execute(TEAMS_SCHEMAS).fetchall()]
-            return {
-                name: [
-                    row["it"]
-                    for row in connection.execute(f"select to_jsonb(t) as it from {name} t")
-                ]
-                for name in names
-            }
+            for (name,) in [tuple(row.values()) for row in connection.execute(TEAMS_RELATIONS)]:
+                query = f"select to_jsonb(the_row) as it from {name} as the_row"
+                with suppress(psycopg.Error):  # a view of the team's that can't be read
+                    found[name] = [row["it"] for row in connection.execute(query)]
+        return found
 
     def drop(self) -> None:
         url = make_conninfo(self.superuser, dbname="template1")

@@ -5,6 +5,7 @@ Each file begins with comments: what it is, then
     ends:          works, refused, or either, where a careful engineer would take both
     payer:         who paid before the upgrade: Clerk's id, customer and, where the row says it,
                    subscription
+    buyer:         whom the app knows: Clerk's id, and the user_id that a purchase gets
     tells:         a pattern for what the team has to be told, by name, whatever the words
     way out:       of a refusal: `statements`, which are printed and then let the upgrade pass, or
                    `schema`, a schema of our own
@@ -41,6 +42,7 @@ class Shape:
     as_superuser: str
     ends: str
     payer: list[str]
+    buyer: list[str]
     tells: list[str]
     way_out: str | None
     reader: str | None
@@ -52,7 +54,7 @@ def read(path: Path) -> Shape:
     said: dict[str, list[str]] = {}
     app = []
     for line in text.splitlines():
-        if found := re.match(r"-- (ends|payer|tells|way out|reader): (.+)", line):
+        if found := re.match(r"-- (ends|payer|buyer|tells|way out|reader): (.+)", line):
             said.setdefault(found[1], []).append(found[2])
         elif found := re.match(r"-- app (\w+)(?: \[(.+?)\])?: (.+)", line):
             app.append(App(*found.groups()))
@@ -63,6 +65,7 @@ def read(path: Path) -> Shape:
         as_superuser=as_superuser,
         ends=said["ends"][0],
         payer=said.get("payer", [""])[0].split(),
+        buyer=said.get("buyer", [""])[0].split(),
         tells=said.get("tells", []),
         way_out=said.get("way out", [None])[0],
         reader=said.get("reader", [None])[0],

@@ -10,6 +10,7 @@ from outcome import (
     changes_nothing_again,
     is_guarded,
     keeps_the_teams,
+    knows_the_buyer,
     left_alone,
     let_out,
     lets_read,
@@ -46,6 +47,7 @@ def findings(project: Project, shape: Shape) -> Iterator[str]:
     yield from keeps_the_teams(project, before)
     yield from stores_purchases(project, told)
     yield from recognizes_the_payer(project, told)
+    yield from knows_the_buyer(project, told)
     yield from lets_read(project, told)
     yield from answers_the_app(project, before, told)
     yield from is_guarded(project, before)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from portal_service.stripe_errors import CustomerMissing
+from portal_service.stripe_errors import CustomerMissing, KeyForbidden
 from portal_service.subscription import row_of
 
 from .given import (
@@ -135,6 +135,16 @@ def test_the_rows_of_a_customer_whom_stripe_lost_are_brought_to_an_end_first(wor
         world.refresh_customer()
     assert [one["status"] for one in world.database.rows.values()] == ["canceled", "canceled"]
     assert world.database.gone == {"cus_1"}
+
+
+def test_a_customer_is_not_forgotten_under_the_key_of_another_account() -> None:
+    world = World("sk_live_unit")
+    world.stripe.customers.clear()
+    world.database.holds(row(livemode=True))
+    with pytest.raises(KeyForbidden):
+        world.refresh_customer()
+    assert world.database.gone == set()
+    assert world.database.writes == []
 
 
 def test_only_what_had_not_ended_is_asked_about(world: World) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from portal_service import deadline
+from portal_service.errors import ServiceError
 from portal_service.single_flight import Flight, SingleFlight
 
 PATIENCE = 20  # seconds after which a test is stuck
@@ -255,8 +256,40 @@ def test_one_of_those_with_time_left_leads_when_the_leader_runs_out_of_it(
     assert all(outcome(each) in (1, 2, 3) for each in others)
 
 
-def with_budget(seconds: float, run: Callable[[], Any]) -> Any:
-    deadline.begin(seconds)
+@pytest.mark.parametrize("budget", [0, None], ids=["spent", "none"])
+def test_whatever_the_leader_failed_with_when_its_time_was_over_is_its_own(
+    flights: Watched, call: Any, budget: float | None
+) -> None:
+    """A call that runs out of time often fails with what it was doing then."""
+    failed = Work(ServiceError("stripe_unavailable"))
+    leader = call(with_budget, budget, lambda: flights.run("a", failed))
+    assert failed.began.wait(PATIENCE)
+    others = [call(flights.run, "a", at_once("done")) for _ in range(3)]
+    flights.wait_for(4)
+    failed.go_on()
+    assert isinstance(leader.exception(PATIENCE), ServiceError)
+    if budget is None:  # a failure that was not for want of time is everybody's
+        assert all(isinstance(each.exception(PATIENCE), ServiceError) for each in others)
+    else:
+        assert [outcome(each) for each in others] == ["done"] * 3
+
+
+def test_what_a_leader_found_with_its_last_moment_is_everybodys(
+    flights: Watched, call: Any
+) -> None:
+    work = Work("found")
+    leader = call(with_budget, 0, lambda: flights.run("a", work))
+    assert work.began.wait(PATIENCE)
+    other = call(flights.run, "a", at_once("asked again"))
+    flights.wait_for(2)
+    work.go_on()
+    assert outcome(leader) == "found"
+    assert outcome(other) in ("found", "asked again")
+
+
+def with_budget(seconds: float | None, run: Callable[[], Any]) -> Any:
+    if seconds is not None:
+        deadline.begin(seconds)
     try:
         return run()
     finally:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from .test_config import GOOD, ROOT
+from .environments import GOOD
+
+ROOT = Path(__file__).parents[2]
 
 WSGI = [sys.executable, "-c", "import wsgi; print(wsgi.app.name)"]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app"]

@@ -108,7 +108,8 @@ def test_all_subscriptions_are_walked_through_from_where_one_was(
     at_stripe.get(f"{API}/subscriptions", json=page(subscription(id="sub_1")))
     assert [one["id"] for one in ours.all_subscriptions("sub_9")] == ["sub_2", "sub_1"]
     assert [query_of(call) for call in at_stripe.calls] == [
-        {"status": "all", "limit": "100", "starting_after": after} for after in ("sub_9", "sub_2")
+        {"status": "all", "limit": "100", "expand[0]": "data.customer", "starting_after": after}
+        for after in ("sub_9", "sub_2")
     ]
 
 

@@ -1,6 +1,5 @@
 -- A user can't buy the same price twice, and the team's own references are unique, null too.
 -- ends: either
--- tells: subscriptions_user_id_price_id_key
 -- tells: subscriptions_reference_key
 create table users (id uuid primary key default gen_random_uuid(), clerk_id text unique);
 create table subscriptions (

@@ -9,13 +9,13 @@
 create type subscription_status as enum ('trialing', 'active', 'canceled', 'incomplete',
   'incomplete_expired', 'past_due', 'unpaid', 'paused');
 create table users (id uuid primary key, clerk_id text unique, full_name text);
-create table customers (id uuid primary key references users (id), stripe_customer_id text);
+create table customers (id uuid primary key, stripe_customer_id text);
 alter table customers enable row level security;
 create table products (id text primary key, active boolean, name text);
 create table prices (id text primary key, product_id text references products, active boolean);
 create table subscriptions (
   id text primary key,
-  user_id uuid not null references users (id),
+  user_id uuid not null,
   status subscription_status,
   metadata jsonb,
   price_id text references prices (id),

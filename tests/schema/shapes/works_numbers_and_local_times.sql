@@ -1,5 +1,6 @@
 -- A port of an older app: numbers as keys, times without a zone, a helper index under another name.
 -- ends: works
+-- buyer: user_old 7
 -- payer: user_old cus_OldPayer000001 sub_OldPayer0000000000000001
 -- tells: current_period_end.*time zone
 -- app service_role: select id, user_id, status from subscriptions where user_id = 7

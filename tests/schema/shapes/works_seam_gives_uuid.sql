@@ -1,5 +1,6 @@
 -- The team's own seam, with another name for its argument and another type of result.
 -- ends: works
+-- buyer: user_old 00000000-0000-0000-0000-00000000000a
 -- payer: user_old cus_OldPayer000001 sub_OldPayer0000000000000001
 create table people (person uuid primary key default gen_random_uuid(), clerk text unique);
 create table subscriptions (

@@ -1,5 +1,6 @@
 -- The Next.js tutorial's table: one subscription a user, found by user_id.
 -- ends: works
+-- buyer: user_old 00000000-0000-0000-0000-00000000000a
 -- payer: user_old cus_OldPayer000001 sub_OldPayer0000000000000001
 -- tells: subscriptions_user_id_key
 -- tells: on ?conflict
