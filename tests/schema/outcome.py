@@ -141,6 +141,20 @@ def let_out(project: Project, refused: Refused) -> Iterator[str]:
     yield from (f"after what it printed, {each}" for each in stores_purchases(project, told))
 
 
+def lives_beside(project: Project, before: Before) -> Iterator[str]:
+    """In a schema of its own it works, and the team's tables are as they were."""
+    try:
+        told = project.upgrade("billing")
+    except Refused as again:
+        yield f"in a schema of its own it is refused too: {again}"
+        return
+    for check in (stores_purchases, recognizes_the_payer):
+        yield from (f"in its own schema, {each}" for each in check(project, told))
+    for name, rows in before.rows.items():
+        if project.rows().get(name) != rows:
+            yield f"beside a schema of our own, {name} is not what it was"
+
+
 # Works --------------------------------------------------------------------------------------------
 
 

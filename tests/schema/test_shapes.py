@@ -14,6 +14,7 @@ from outcome import (
     left_alone,
     let_out,
     lets_read,
+    lives_beside,
     recognizes_the_payer,
     refused_for_good_reason,
     stores_purchases,
@@ -38,6 +39,8 @@ def findings(project: Project, shape: Shape) -> Iterator[str]:
         yield from left_alone(project, before)
         if shape.way_out == "statements":
             yield from let_out(project, refused)
+        if shape.way_out == "schema":
+            yield from lives_beside(project, before)
         return
     yield from untold(shape, told)
     if shape.ends == "refused":
