@@ -122,8 +122,8 @@ def refused_for_good_reason(shape: Shape, refused: Refused) -> Iterator[str]:
         yield f"it names no way out: {refused}"
 
 
-def let_out(project: Project, refused: Refused) -> Iterator[str]:
-    """Whoever runs what was printed, all of it, once, gets through."""
+def let_out(project: Project, before: Before, refused: Refused) -> Iterator[str]:
+    """Whoever runs what was printed, all of it, once, gets through, and the app goes on."""
     statements = printed(str(refused))
     if not statements:
         yield f"it prints no statement: {refused}"
@@ -138,7 +138,9 @@ def let_out(project: Project, refused: Refused) -> Iterator[str]:
     except Refused as again:
         yield f"after what it printed ({statements}) it is refused again: {again}"
         return
-    yield from (f"after what it printed, {each}" for each in stores_purchases(project, told))
+    for check in (stores_purchases, recognizes_the_payer):
+        yield from (f"after what it printed, {each}" for each in check(project, told))
+    yield from answers_the_app(project, before, f"{refused}\n{told}")
 
 
 def lives_beside(project: Project, before: Before) -> Iterator[str]:

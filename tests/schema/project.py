@@ -146,7 +146,8 @@ class Project:
         found = {}
         with psycopg.connect(self.superuser, row_factory=dict_row, autocommit=True) as connection:
             connection.execute("set timezone = 'UTC'")
-            for (name,) in [tuple(row.values()) for row in connection.execute(TEAMS_RELATIONS)]:
+            names = [row["name"] for row in connection.execute(TEAMS_RELATIONS)]
+            for name in names:
                 query = f"select to_jsonb(the_row) as it from {name} as the_row"
                 with suppress(psycopg.Error):  # a view of the team's that can't be read
                     found[name] = [row["it"] for row in connection.execute(query)]

@@ -38,7 +38,7 @@ def findings(project: Project, shape: Shape) -> Iterator[str]:
         yield from refused_for_good_reason(shape, refused)
         yield from left_alone(project, before)
         if shape.way_out == "statements":
-            yield from let_out(project, refused)
+            yield from let_out(project, before, refused)
         if shape.way_out == "schema":
             yield from lives_beside(project, before)
         return
