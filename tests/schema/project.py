@@ -85,11 +85,11 @@ class Project:
             with psycopg.connect(self.superuser) as connection:
                 connection.execute(shape.as_superuser)
 
-    def upgrade(self, schema: str = "public") -> str:
+    def upgrade(self, schema: str = "public", after: int = 0) -> str:
         """Run every file of the migration as a team does; all that it told, by whichever way.
 
         `shown` is what the SQL editor would show of that. From then on our names are looked up in
-        this schema, the team's in public.
+        this schema, the team's in public. `after` so many files, which were run before.
         """
         files = [path.read_text() for path in sorted(MIGRATIONS.glob("*.sql"))]
         names = own_names(files)
@@ -97,7 +97,7 @@ class Project:
         shown: list[str] = []
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.add_notice_handler(lambda notice: told.append(_text(notice)))
-            for text in files:
+            for text in files[after:]:
                 try:
                     cursor = connection.execute(in_schema(text, names, schema).encode())
                 except psycopg.Error as error:
