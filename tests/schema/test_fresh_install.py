@@ -24,13 +24,14 @@ def test_a_new_project_has_the_columns_of_the_contract(make):
     times = ["current_period_end", "cancel_at", "canceled_at", "trial_end", "ended_at"]
     times += ["pause_resumes_at", "as_of"]
     texts = ["user_id", "stripe_customer_id", "status", "plan", "price_id", "product_id"]
-    texts += ["collection_method", "pause_collection", "paused_reason"]
+    texts += ["collection_method", "pause_collection", "paused_reason", "clerk_owner_id"]
     assert columns(db, "subscriptions") == (
         dict.fromkeys(texts, ("text", False))
         | dict.fromkeys(times, ("timestamp with time zone", False))
         | {
             "stripe_subscription_id": ("text", True),
             "quantity": ("integer", False),
+            "items": ("jsonb", False),
             "cancel_at_period_end": ("boolean", False),
             "livemode": ("boolean", False),
             "revision": ("bigint", True),
@@ -38,6 +39,11 @@ def test_a_new_project_has_the_columns_of_the_contract(make):
             "updated_at": ("timestamp with time zone", True),
         }
     )
+    assert columns(db, "gone_customers") == {
+        "stripe_customer_id": ("text", True),
+        "livemode": ("boolean", True),
+        "gone_at": ("timestamp with time zone", True),
+    }
     assert columns(db, "billing_customers") == {
         "clerk_owner_id": ("text", True),
         "livemode": ("boolean", True),
@@ -57,12 +63,13 @@ def test_running_it_twice_changes_nothing_and_says_so(make, subscription):
         " union all select 'constraint ' || conname || pg_get_constraintdef(oid)"
         "   from pg_constraint where connamespace = 'public'::regnamespace"
         " union all select 'function ' || pg_get_functiondef(oid) || proacl::text"
-        "   from pg_proc where pronamespace = 'public'::regnamespace"
+        "   from pg_proc where pronamespace in ('public'::regnamespace, 'billing_private'::regnamespace)"
+        " union all select 'notice ' || n::text from billing_private.notices n"
         " union all select 'relation ' || relname || relacl::text"
         "   from pg_class where relnamespace = 'public'::regnamespace order by 1"
     )
     before = db.owner(everything)
-    assert db.migrate() == "billing_user_id(text) was there already and stays as it is."
+    assert db.migrate() == first
     assert db.owner(everything) == before
     assert db.row() == row
 
@@ -76,10 +83,12 @@ def test_postgrest_is_told_to_read_the_schema_again(make):
     assert told.payload == "reload schema"
 
 
-@pytest.mark.parametrize("query", ["user_id::text = 'x'", "stripe_customer_id = 'cus_1'"])
+@pytest.mark.parametrize(
+    "query", ["user_id::text = 'x'", "stripe_customer_id = 'cus_1'", "clerk_owner_id = 'user_1'"]
+)
 @pytest.mark.parametrize("user_id", [None, "uuid", "bigint", "text"])
 def test_every_lookup_has_an_index(make, query, user_id):
-    db = make(f"create table subscriptions (user_id {user_id})" if user_id else "")
+    db = make(f"create table subscriptions (user_id {user_id}, cancel_at timestamptz)" if user_id else "")
     db.migrate()
     with psycopg.connect(db.url) as connection:
         connection.execute("set enable_seqscan = off")
@@ -90,10 +99,10 @@ def test_every_lookup_has_an_index(make, query, user_id):
 def test_without_the_roles_of_supabase_it_stops_and_says_why(make):
     db = make()
     # Roles belong to the whole server, so the file is asked for one that nobody has.
-    text = next(MIGRATIONS.glob("*_billing.sql")).read_text()
+    text = next(MIGRATIONS.glob("*_upgrade_subscriptions.sql")).read_text()
     with (
         psycopg.connect(db.url) as connection,
-        pytest.raises(psycopg.errors.RaiseException, match="it has no role nobody_here"),
+        pytest.raises(psycopg.errors.RaiseException, match="the role nobody_here is missing"),
     ):
         connection.execute(text.replace("'service_role']", "'nobody_here']").encode())
 
@@ -156,8 +165,8 @@ def test_ids_are_compared_as_text_whatever_their_type(make, users, clerk_id, use
 
 # An app that keys its data by Clerk's id, one with other names, and one that says another type.
 OWN = {
-    "select clerk_user_id": "user_ann",
-    "select person from public.people where clerk = clerk_user_id": "ann",
+    "select clerk_id": "user_ann",
+    "select person from public.people where clerk = clerk_id": "ann",
     "select '00000000-0000-0000-0000-000000000001'": "00000000-0000-0000-0000-000000000001",
 }
 PEOPLE = (
@@ -172,11 +181,11 @@ def test_a_function_of_the_teams_own_survives_and_is_used(make, subscription, bo
     if when == "after":
         db.migrate()
     db.owner(
-        "create or replace function billing_user_id(clerk_user_id text) returns text"
+        "create or replace function billing_user_id(clerk_id text) returns text"
         f" language sql stable security definer as $$ {body} $$"
     )
     source = db.owner("select prosrc from pg_proc where proname = 'billing_user_id'")
-    assert db.migrate() == "billing_user_id(text) was there already and stays as it is."
+    assert "billing_user_id(text) is your own and stays as it is." in db.migrate()
     assert db.owner("select prosrc from pg_proc where proname = 'billing_user_id'") == source
     assert db.write(subscription, clerk="user_ann")["user_id"] == OWN[body]
     assert db.account("user_ann")["user_id"] == OWN[body]
@@ -187,7 +196,7 @@ def test_a_function_of_the_teams_own_survives_and_is_used(make, subscription, bo
 def test_a_function_of_the_teams_own_may_call_its_argument_and_its_result_what_it_likes(
     make, subscription
 ):
-    db = make("create table subscriptions (user_id uuid)")
+    db = make("create table subscriptions (user_id uuid, cancel_at timestamptz)")
     ann = "00000000-0000-0000-0000-000000000001"
     db.owner(
         "create function billing_user_id(whom text) returns uuid language plpgsql"

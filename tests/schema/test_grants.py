@@ -9,11 +9,17 @@ CALLS = {
     "billing_user_id": "select billing_user_id('user_ann')",
     "billing_account": "select billing_account('user_ann', false)",
     "link_customer": "select link_customer('user_ann', false, 'cus_1')",
+    "mark_customer": "select mark_customer('cus_1', false, true)",
     "upsert_subscription": "select upsert_subscription('{}')",
-    "billing_reader_user_id": "select billing_reader_user_id()",
-    "billing_reader_customers": "select billing_reader_customers()",
+    "billing_notices": "select billing_notices()",
+    "claim": "select billing_private.claim(null, null, null, null)",
+    "reader_owners": "select billing_private.reader_owners()",
+    "reader_user_ids": "select billing_private.reader_user_ids()",
+    "reader_customers": "select billing_private.reader_customers()",
 }
-READERS = {"billing_reader_user_id", "billing_reader_customers"}
+READERS = {"reader_owners", "reader_user_ids", "reader_customers"}
+TABLES = ["subscriptions", "billing_customers", "gone_customers"]
+OF_OURS = "in ('public'::regnamespace, 'billing_private'::regnamespace)"
 
 WRITES = [
     "insert into {} (stripe_customer_id) values ('cus_1')",
@@ -25,7 +31,7 @@ WRITES = [
 ]
 
 OLD_TABLE = """
-    create table subscriptions (id serial primary key, user_id text, note text);
+    create table subscriptions (id serial primary key, user_id text, cancel_at timestamptz, note text);
     grant all on subscriptions, subscriptions_id_seq to public, anon, authenticated;
     grant update (note) on subscriptions to anon;
 """
@@ -56,7 +62,11 @@ def privileges(db, role, kind, name):
 
 
 def sequences(db):
-    return [row["relname"] for row in db.owner("select relname from pg_class where relkind = 'S'")]
+    found = "select relname from pg_class where relkind = 'S'"
+    return [
+        row["relname"]
+        for row in db.owner(f"{found} and relnamespace = 'public'::regnamespace")
+    ]
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
@@ -64,13 +74,14 @@ def test_the_public_roles_have_no_right_but_to_read_subscriptions(either, role):
     reads = {"SELECT"} if role == "authenticated" else set()
     assert privileges(either, role, "table", "subscriptions") == reads
     assert privileges(either, role, "any_column", "subscriptions") == reads
-    assert privileges(either, role, "table", "billing_customers") == set()
+    for table in ("billing_customers", "gone_customers", "billing_private.notices"):
+        assert privileges(either, role, "table", table) == set()
     for sequence in sequences(either):
         assert privileges(either, role, "sequence", sequence) == set()
 
 
 def test_the_service_role_has_what_it_needs(either, subscription):
-    for table in ("subscriptions", "billing_customers"):
+    for table in TABLES:
         assert privileges(either, "service_role", "table", table) >= {
             "SELECT",
             "INSERT",
@@ -87,7 +98,7 @@ def test_the_service_role_has_what_it_needs(either, subscription):
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
 @pytest.mark.parametrize("write", WRITES)
-@pytest.mark.parametrize("table", ["subscriptions", "billing_customers"])
+@pytest.mark.parametrize("table", TABLES)
 def test_nobody_but_the_service_role_writes(db, role, write, table):
     with (
         db.connect(role, sub="user_ann") as connection,
@@ -119,11 +130,13 @@ def test_each_function_is_for_whom_it_is_named(db, role, function):
 def test_the_list_of_functions_is_complete(db):
     made = db.owner(
         "select proname, prosecdef, proconfig from pg_proc"
-        " where pronamespace = 'public'::regnamespace"
+        f" where pronamespace {OF_OURS}"
     )
     assert {row["proname"] for row in made} == set(CALLS)
     definers = {row["proname"]: row["proconfig"] for row in made if row["prosecdef"]}
-    assert definers == dict.fromkeys(READERS | {"billing_user_id"}, ['search_path=""'])
+    assert definers == dict.fromkeys(
+        ["reader_user_ids", "reader_customers", "billing_user_id"], ['search_path=""']
+    )
 
 
 def read(db, role="authenticated", **claims):
@@ -189,11 +202,12 @@ def test_the_policy_asks_who_reads_once_for_each_query(rows):
     text = "\n".join(line["QUERY PLAN"] for line in plan)
     assert "InitPlan" in text
     assert "SubPlan" not in text
-    assert "billing_reader" not in text  # a filter that calls it would show it
+    assert "reader_" not in text  # a filter that calls it would show it
 
 
 def test_row_level_security_is_on(db):
     assert db.owner("select relname from pg_class where relrowsecurity order by relname") == [
         {"relname": "billing_customers"},
+        {"relname": "gone_customers"},
         {"relname": "subscriptions"},
     ]

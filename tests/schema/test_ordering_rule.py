@@ -24,6 +24,7 @@ CHANGES = {
     "pause_collection": "void",
     "paused_reason": "pause_requested",
     "livemode": True,
+    "items": [{"price_id": "price_2", "product_id": "prod_2", "quantity": 7}],
 }
 
 
@@ -159,7 +160,8 @@ def test_a_subscription_without_an_id_is_refused(db, subscription):
 
 
 def test_only_the_columns_on_the_list_are_written(db, subscription):
-    row = db.write(subscription | {"user_id": "me", "revision": 5, "created_at": "2000-01-01"})
-    assert row["user_id"] is None
+    own = {"user_id": "me", "clerk_owner_id": "me", "revision": 5, "created_at": "2000-01-01"}
+    row = db.write(subscription | own)
+    assert (row["user_id"], row["clerk_owner_id"]) == (None, None)
     assert row["revision"] != 5
     assert row["created_at"].year > 2000

@@ -6,23 +6,15 @@ import pytest
 LATER = {"as_of": "2026-11-02T00:00:00Z"}
 
 
-@pytest.fixture
-def warnings(db):
-    said = []
-
-    def hear(notice):
-        said.append(notice.message_primary)
-
-    db.connection("service_role").add_notice_handler(hear)
-    yield said
-    db.connection("service_role").remove_notice_handler(hear)
-
-
 def customers(db):
     return {
         (row["clerk_owner_id"], row["livemode"], row["stripe_customer_id"])
         for row in db.service("select * from billing_customers")
     }
+
+
+def whose(row):
+    return row["clerk_owner_id"], row["user_id"]
 
 
 def test_metadata_finds_the_owner_of_a_new_customer_and_is_kept(db, subscription):
@@ -44,20 +36,120 @@ def test_the_linked_customer_goes_before_metadata(db, subscription):
     assert customers(db) == {("user_ann", False, "cus_1")}
 
 
-def test_metadata_that_disagrees_is_logged(db, subscription, warnings):
+def test_metadata_that_disagrees_shows_in_the_owner_that_comes_back(db, subscription):
     ann, _ = db.user("user_ann"), db.user("user_bob")
-    db.write(subscription, clerk="user_ann")
-    assert warnings == []
-
-    db.write(subscription | LATER, None, clerk="user_bob")
-    said = "subscription sub_1 names the Clerk user user_bob, but its customer cus_1 is of "
-    assert warnings.pop() == said + "user_ann: it stays so"
+    assert whose(db.write(subscription, clerk="user_ann")) == ("user_ann", ann)
+    assert whose(db.write(subscription | LATER, None, clerk="user_bob")) == ("user_ann", ann)
 
     db.owner("delete from billing_customers")
-    db.write(subscription, db.row()["revision"], clerk="user_bob")
-    assert warnings.pop() == said + f"user {ann}: it stays so"
-    db.write(subscription, db.row()["revision"], clerk="user_ann")
-    assert warnings == []
+    row = db.write(subscription, db.row()["revision"], clerk="user_bob")
+    assert whose(row) == ("user_ann", ann)
+    assert customers(db) == set()
+
+
+def test_metadata_never_opens_a_row_of_another_user(db, subscription):
+    """Where only the app's user is known, as in a row older than the upgrade."""
+    ann, _ = db.user("user_ann"), db.user("user_bob")
+    db.store("sub_1", user_id=ann, stripe_customer_id="cus_1")
+    row = db.write(subscription, db.row()["revision"], clerk="user_bob")
+    assert whose(row) == (None, ann)
+    assert customers(db) == set()
+    assert db.account("user_bob")["subscriptions"] == []
+
+    row = db.write(subscription, row["revision"], clerk="user_ann")
+    assert whose(row) == ("user_ann", ann)
+    assert customers(db) == {("user_ann", False, "cus_1")}
+
+
+def test_the_rows_own_owner_goes_before_the_customers(db, subscription):
+    db.link("user_bob", "cus_1")
+    db.store("sub_1", clerk_owner_id="user_ann", stripe_customer_id="cus_1")
+    row = db.write(subscription, db.row()["revision"], clerk="user_bob")
+    assert row["clerk_owner_id"] == "user_ann"
+    assert customers(db) == {("user_bob", False, "cus_1")}
+
+
+def test_another_row_of_the_customer_gives_its_owner_before_metadata(db, subscription):
+    """A second customer of an owner is kept in no billing_customers: the row alone knows it."""
+    db.link("user_ann", "cus_0")
+    db.write(subscription, clerk="user_ann")
+    second = db.write(subscription | {"stripe_subscription_id": "sub_2"}, clerk="user_bob")
+    assert second["clerk_owner_id"] == "user_ann"
+    assert customers(db) == {("user_ann", False, "cus_0")}
+
+
+def test_a_subscription_on_a_second_customer_is_found_by_its_owner_without_users(make, subscription):
+    db = make()
+    db.migrate()
+    db.link("user_ann", "cus_0")
+    row = db.write(subscription, clerk="user_ann")
+    assert whose(row) == ("user_ann", None)
+    account = db.account("user_ann")
+    assert account["stripe_customer_id"] == "cus_0"
+    assert [row["stripe_customer_id"] for row in account["subscriptions"]] == ["cus_1"]
+    assert db.account("user_bob")["subscriptions"] == []
+
+
+def test_an_organization_owns_like_a_user(db, subscription):
+    db.write(subscription, clerk="org_acme")
+    assert db.account("org_acme")["subscriptions"][0]["clerk_owner_id"] == "org_acme"
+    assert customers(db) == {("org_acme", False, "cus_1")}
+
+
+def test_the_rows_of_another_owner_are_not_shown_by_user_or_customer(db, subscription):
+    ann = db.user("user_ann")
+    db.link("user_ann", "cus_1")
+    db.store("by_user", user_id=ann, clerk_owner_id="user_bob")
+    db.store("by_customer", stripe_customer_id="cus_1", clerk_owner_id="user_bob")
+    db.store("anns", stripe_customer_id="cus_1")
+    found = {row["stripe_subscription_id"] for row in db.account("user_ann")["subscriptions"]}
+    assert found == {"anns"}
+
+
+def test_an_owner_never_moves_and_the_user_follows_once_the_app_knows_them(db, subscription):
+    row = db.write(subscription, clerk="user_ann")
+    assert whose(row) == ("user_ann", None)
+    ann = db.user("user_ann")
+    row = db.write(subscription, row["revision"], clerk="user_bob")
+    assert whose(row) == ("user_ann", ann)
+
+
+def test_linking_a_customer_claims_its_rows_that_nobody_owns(db, subscription):
+    ann, bob = db.user("user_ann"), db.user("user_bob")
+    row = db.write(subscription)
+    db.store("bobs", user_id=bob, stripe_customer_id="cus_1")
+    db.link("user_ann", "cus_1")
+    db.link("user_ann", "cus_1")
+    assert db.row() == row | {"clerk_owner_id": "user_ann", "user_id": ann}
+    assert whose(db.row("bobs")) == (None, bob)
+
+
+def test_a_customer_whose_rows_are_of_another_owner_is_not_linked(db, subscription):
+    db.link("user_bob", "cus_0")
+    db.write(subscription, clerk="user_bob")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        db.link("user_ann", "cus_1")
+    assert customers(db) == {("user_bob", False, "cus_0")}
+
+
+def test_a_customer_is_gone_in_one_mode_until_it_is_there_again(db, subscription):
+    db.link("user_ann", "cus_1")
+    db.write(subscription | {"stripe_customer_id": "cus_2"}, clerk="user_ann")
+    for customer, livemode in [("cus_1", False), ("cus_2", False), ("cus_1", True), ("cus_9", False)]:
+        for _ in range(2):
+            db.service("select mark_customer(%s, %s, true)", customer, livemode)
+    assert db.account("user_ann")["gone_customers"] == ["cus_1", "cus_2"]
+    assert db.account("user_ann", livemode=True)["gone_customers"] == []
+    assert db.account("user_bob")["gone_customers"] == []
+    for _ in range(2):
+        db.service("select mark_customer('cus_1', false, false)")
+    assert db.account("user_ann")["gone_customers"] == ["cus_2"]
+    left = db.service("select stripe_customer_id, livemode from gone_customers order by 1, 2")
+    assert [tuple(row.values()) for row in left] == [
+        ("cus_1", True),
+        ("cus_2", False),
+        ("cus_9", False),
+    ]
 
 
 def test_metadata_says_nothing_about_a_customer_of_a_user_whom_the_app_does_not_know_yet(
@@ -168,8 +260,9 @@ def test_every_write_claims_the_other_rows_of_the_customer(db, subscription, pat
     db.link("user_ann", "cus_1")
     expected = {"insert": 0, "fast": None, "swap": path == "swap" and db.row()["revision"]}[path]
     assert db.write(subscription | LATER, expected)["user_id"] == ann
+    claimed = {"clerk_owner_id": "user_ann", "user_id": ann}
     for other in others:  # no word of Stripe's: nothing else moves
-        assert db.row(other["stripe_subscription_id"]) == other | {"user_id": ann}
+        assert db.row(other["stripe_subscription_id"]) == other | claimed
     assert db.row("sub_9") == stranger
 
 
@@ -244,7 +337,12 @@ def test_an_account_holds_the_rows_of_the_user_and_those_of_the_customer(db, sub
     assert live["stripe_customer_id"] is None
 
     assert ids(db.account("user_bob")) == {"of_another", "strange"}
-    nobody = {"user_id": None, "stripe_customer_id": None, "subscriptions": []}
+    nobody = {
+        "user_id": None,
+        "stripe_customer_id": None,
+        "gone_customers": [],
+        "subscriptions": [],
+    }
     assert db.account("user_nobody") == nobody
     assert db.account("") == nobody
 
