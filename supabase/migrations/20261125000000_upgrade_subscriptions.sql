@@ -93,6 +93,7 @@ from (values
   ('public.mark_customer', 'stripe_customer_id text, livemode boolean, gone boolean', 'void'),
   ('public.upsert_subscription',
    'subscription jsonb, clerk_owner_id text, expected_revision bigint', 'SETOF subscriptions'),
+  ('public.billing_trial_write', '', 'text[]'),
   ('public.billing_notices', '', 'TABLE(noticed_at timestamp with time zone, notice text)')
 ) as ours (name, arguments, result)
 join pg_catalog.pg_proc p on p.pronamespace::regnamespace::text || '.' || p.proname = ours.name
@@ -105,6 +106,12 @@ from to_regclass('public.subscriptions_revision_seq') as seq
 where seq is not null and not exists (
   select from pg_catalog.pg_depend d
   where d.objid = seq and d.deptype = 'a' and d.refobjid = to_regclass('public.subscriptions'));
+
+insert into pg_temp.billing_steps (kind, told)
+select 'taken', 'the schema billing_private is there and is not ours'
+where to_regnamespace('billing_private') is not null and not exists (
+  select from pg_catalog.pg_attribute
+  where attrelid = to_regclass('billing_private.notices') and attname = 'noticed_at');
 
 insert into pg_temp.billing_steps (kind, told)
 select 'taken', format('%s belongs to %s, and you are %s', c.oid::regclass,
@@ -120,16 +127,38 @@ join pg_catalog.pg_inherits i on c.oid in (i.inhrelid, i.inhparent)
 where not exists (select from pg_temp.billing_steps)
 group by c.oid;
 
--- A newsletter, a list of channels or of what people pay elsewhere has none of these.
-insert into pg_temp.billing_steps (kind, told)
-select 'taken', format('%s is not about billing: no column of it is about a customer, a price, a '
-  'period or a trial', c)
-from to_regclass('public.subscriptions') as c
-where c is not null and not exists (
-  select from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
-  where a.attrelid = c and a.attnum > 0 and (
-    a.attname ~* 'stripe|period_?(start|end)|cancel_?at|trial|^plan(_?name)?$|^tier$|^livemode$'
-    or a.attname ~* '(customer|subscription|price|product)_?id$' and t.typcategory = 'S'));
+-- A newsletter, a list of channels, or one of what people pay elsewhere, has neither columns of
+-- Stripe's or of a billing period, nor Stripe's ids in its first rows.
+do $$
+declare
+  item record;
+  is_billing boolean;
+begin
+  for item in
+    select a.attname, a.attname ~* 'stripe|current_?period|period_?(start|end)s?(_?at)?$|cancel_?at'
+      as is_known
+    from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+    where a.attrelid = to_regclass('public.subscriptions') and a.attnum > 0
+      and not exists (select from pg_temp.billing_steps)
+      and (t.typcategory = 'S' or a.attname ~* 'stripe|period|cancel')
+  loop
+    is_billing := item.is_known;
+    if not is_billing then
+      execute format('select exists (select from (select %1$I::text as id from public.subscriptions '
+        'limit 1000) as sample where sample.id ~ ''^(cus|sub)_[A-Za-z0-9]{8,}$'')', item.attname)
+      into is_billing;
+    end if;
+    if is_billing then
+      return;
+    end if;
+  end loop;
+  insert into pg_temp.billing_steps (kind, told)
+  select 'taken', 'public.subscriptions is not about billing: it has no column of Stripe''s or of a '
+    'period, and no id of Stripe''s'
+  where to_regclass('public.subscriptions') is not null
+    and not exists (select from pg_temp.billing_steps);
+end
+$$;
 
 do $$
 declare
@@ -209,44 +238,6 @@ select 'mend', format('%I is of the domain %s, which is not null: no new row can
 from pg_catalog.pg_attribute a
 join pg_catalog.pg_type t on t.oid = a.atttypid and t.typtype = 'd' and t.typnotnull
 where a.attrelid = to_regclass('public.subscriptions') and not a.attisdropped;
-
--- Columns of the team's own that nobody fills. One that is a key and Stripe's id becomes ours.
-do $$
-declare
-  item record;
-  stripes boolean;
-begin
-  for item in
-    select a.attname, a.atttypid::regtype as type, format_type(a.atttypid, a.atttypmod) as full_type,
-      exists (select from pg_catalog.pg_index i where i.indrelid = a.attrelid and i.indisprimary
-              and a.attnum = any (i.indkey)) as is_key
-    from pg_catalog.pg_attribute a
-    where a.attrelid = to_regclass('public.subscriptions') and a.attnum > 0 and not a.attisdropped
-      and a.attnotnull and not a.atthasdef and a.attidentity = '' and a.attgenerated = ''
-      and not exists (select from pg_temp.billing_columns o where o.name = a.attname)
-  loop
-    execute format('select exists (select from (select %1$I from public.subscriptions limit 1000) s '
-      'where s.%1$I::text ~ ''^sub_[A-Za-z0-9]+$'')', item.attname) into stripes;
-    insert into pg_temp.billing_steps (kind, told, statement) values ('mend',
-      format('%I is your own, not null and without a default', item.attname)
-        || case when stripes and item.is_key then ', and holds Stripe''s ids: it can be ours, and '
-           'stay readable under its name' else '' end,
-      format('alter table public.subscriptions ' || case
-        when stripes and item.is_key and to_regclass('public.subscriptions') is not null
-          and not exists (select from pg_catalog.pg_attribute
-            where attrelid = 'public.subscriptions'::regclass
-              and attname = 'stripe_subscription_id')
-          then E'rename %1$I to stripe_subscription_id;\nalter table public.subscriptions add '
-            '%1$I %2$s generated always as (stripe_subscription_id) stored;'
-        when not item.is_key then 'alter %1$I drop not null;'
-        when item.type in ('uuid'::regtype, 'text'::regtype, 'varchar'::regtype)
-          then 'alter %1$I set default gen_random_uuid()' || case item.type
-            when 'uuid'::regtype then ';' else '::text;' end
-        else 'alter %1$I add generated by default as identity (start with 1000000000);' end,
-        item.attname, item.full_type));
-  end loop;
-end
-$$;
 
 insert into pg_temp.billing_steps (kind, told, statement)
 select 'mend', format('the rule %I on it keeps `on conflict` from working', r.rulename),
@@ -483,6 +474,16 @@ where c.oid = to_regclass('public.subscriptions') and (role, what) <> ('authenti
 group by role;
 
 insert into pg_temp.billing_steps (kind, told)
+select 'done', format(E'The role %1$I has rights on subscriptions, and row level security, which is on '
+    'now, shows it no row. It would read as before with:\ncreate policy %2$I on '
+    'public.subscriptions for select to %1$I using (true);', r.rolname, r.rolname || ' reads')
+from pg_catalog.pg_class c, aclexplode(c.relacl) as acl join pg_catalog.pg_roles r
+  on r.oid = acl.grantee
+where c.oid = to_regclass('public.subscriptions') and not c.relrowsecurity and not r.rolbypassrls
+  and acl.privilege_type = 'SELECT' and r.oid <> c.relowner
+  and r.rolname not in ('anon', 'authenticated', 'service_role');
+
+insert into pg_temp.billing_steps (kind, told)
 select 'say', format('The unique %s may refuse the second subscription of a user: %s',
   i.indexrelid::regclass, pg_get_indexdef(i.indexrelid))
 from pg_catalog.pg_index i
@@ -529,7 +530,8 @@ declare
   one jsonb := (select jsonb_object_agg(name, example) from pg_temp.billing_columns);
   owner text := current_setting('role');
   trier text := case when pg_has_role('service_role', 'member') then 'service_role' else owner end;
-  id text; told text; way text;
+  a_user text := null;
+  id text; is_stored boolean; told text; way text; for_now text;
   hurdles jsonb := '[]'; words jsonb := '[]';
   word jsonb;
   moved timestamptz;
@@ -540,6 +542,7 @@ begin
     return;
   end if;
   one := jsonb_set(one, '{items}', '[]');
+  select s.user_id::text into a_user from public.subscriptions s where s.user_id is not null limit 1;
   begin
     for attempt in 1 .. 50 loop
       begin
@@ -547,12 +550,20 @@ begin
         perform set_config('request.jwt.claims', '{"role": "service_role"}', true);
         foreach id in array array['sub_1BillingTrial00000000001', 'sub_1BillingTrial00000000002']
         loop
-          execute format('insert into public.subscriptions (%1$s) select %1$s '
+          one := jsonb_set(one, '{stripe_subscription_id}', to_jsonb(id));
+          execute format('insert into public.subscriptions as s (%1$s) select %1$s '
             'from jsonb_populate_record(null::public.subscriptions, $1) '
-            'on conflict (stripe_subscription_id) do nothing', names)
-          using one || jsonb_build_object('stripe_subscription_id', id);
-          update public.subscriptions s set as_of = now(), clerk_owner_id = 'user_BillingTrial'
+            'on conflict (stripe_subscription_id) do nothing returning to_jsonb(s.*) @> ('
+            'select jsonb_object_agg(key, value) from jsonb_each(to_jsonb(jsonb_populate_record('
+            'null::public.subscriptions, $1))) where $1 ->> key is not null '
+            'and key not in (''created_at'', ''updated_at''))', names)
+          using one into is_stored;
+          update public.subscriptions s set as_of = now(), clerk_owner_id = 'user_BillingTrial',
+            user_id = (jsonb_populate_record(s.*, jsonb_build_object('user_id', a_user))).user_id
           where s.stripe_subscription_id = id returning s.updated_at into moved;
+          if is_stored is not true or not found then
+            raise 'what was written is not what is stored' using errcode = 'OTHER';
+          end if;
         end loop;
         perform set_config('role', owner, true);
         exit;
@@ -563,6 +574,7 @@ begin
       end;
       told := null;
       way := null;
+      for_now := null;
       if exists (
         select from pg_catalog.pg_constraint k
         join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and array[a.attnum] = k.conkey
@@ -584,16 +596,36 @@ begin
           then format('alter table public.subscriptions drop constraint %I;', rule)
           else format('drop index public.%I;', rule) end;
       elsif state = '23502' and of_table = 'subscriptions' then
-        told := format('%I may not be null, and nobody fills it', of_column);
-        way := format('alter table public.subscriptions alter %I drop not null;', of_column);
+        -- The key that is Stripe's id becomes ours, and stays readable under its name.
+        execute format('select exists (select from (select %1$I from public.subscriptions limit '
+          '1000) s where s.%1$I::text ~ ''^sub_[A-Za-z0-9]+$'')', of_column) into is_stored;
+        select case when not is_key then 'alter %1$I drop not null;'
+            when a.atttypid = 'uuid'::regtype then 'alter %1$I set default gen_random_uuid();'
+            when t.typcategory = 'S' then 'alter %1$I set default gen_random_uuid()::text;'
+            else 'alter %1$I add generated by default as identity (start with 1000000000);' end,
+          case when is_key and is_stored and exists (select from pg_temp.billing_steps s
+            where s.statement like '%add stripe_subscription_id %')
+          then E'rename %1$I to stripe_subscription_id;\nalter table public.subscriptions add %1$I '
+            || format_type(a.atttypid, a.atttypmod)
+            || ' generated always as (stripe_subscription_id) stored;' end
+        into for_now, way
+        from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid,
+          lateral (select exists (select from pg_catalog.pg_index i where i.indrelid = a.attrelid
+            and i.indisprimary and a.attnum = any (i.indkey)) as is_key) as keys
+        where a.attrelid = 'public.subscriptions'::regclass and a.attname = of_column;
+        told := format('%I is your own, not null and without a default, and nobody fills it', of_column)
+          || case when way is null then '' else '. It holds Stripe''s ids, so it can be ours' end;
+        for_now := format('alter table public.subscriptions ' || for_now, of_column);
+        way := coalesce(format('alter table public.subscriptions ' || way, of_column), for_now);
       else
-        select format('the trigger %s refuses a row of Stripe''s: %s', string_agg(t.tgname, ', '),
-            said), string_agg(format('alter table public.subscriptions disable trigger %I;',
-            t.tgname), E'\n')
+        select format('the trigger %s refuses or changes what Stripe says: %s',
+            string_agg(t.tgname, ', '), said), string_agg(format(
+            'alter table public.subscriptions disable trigger %I;', t.tgname), E'\n')
         into told, way
         from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid = t.tgfoid
         where t.tgrelid = 'public.subscriptions'::regclass and not t.tgisinternal
-          and t.tgenabled <> 'D' and context ~ ('\m' || p.proname || '\(')
+          and t.tgenabled <> 'D' and case state when 'OTHER' then t.tgtype & 3 = 3  -- before, row
+            else context ~ ('\m' || p.proname || '\(') end
         having count(*) > 0;
       end if;
       for item in
@@ -614,7 +646,7 @@ begin
       hurdles := hurdles || jsonb_build_object('way', way,
         'told', coalesce(told, 'a row of Stripe''s is refused: ' || said));
       exit when way is null;
-      execute way;
+      execute coalesce(for_now, way);
     end loop;
 
     foreach word in array array[
@@ -633,7 +665,7 @@ begin
         exit when hurdles <> '[]';
         perform set_config('role', trier, true);
         execute format('update public.subscriptions s set (%1$s) = (select %1$s '
-          'from jsonb_populate_record(s, $1)) where stripe_subscription_id = $2', names)
+          'from jsonb_populate_record(s.*, $1)) where stripe_subscription_id = $2', names)
         using word, id;
         perform set_config('role', owner, true);
       exception when others then

@@ -487,7 +487,7 @@ def test_an_id_that_does_not_fit_leaves_the_row_without_a_link(
 ):
     db = make(
         "create table people (name text primary key);"
-        f"create table subscriptions (user_id {user_id} {foreign_key}, plan text)"
+        f"create table subscriptions (user_id {user_id} {foreign_key}, cancel_at timestamptz)"
     )
     db.migrate()
     db.owner(

@@ -88,7 +88,7 @@ def test_postgrest_is_told_to_read_the_schema_again(make):
 )
 @pytest.mark.parametrize("user_id", [None, "uuid", "bigint", "text"])
 def test_every_lookup_has_an_index(make, query, user_id):
-    db = make(f"create table subscriptions (user_id {user_id}, plan text)" if user_id else "")
+    db = make(f"create table subscriptions (user_id {user_id}, cancel_at timestamptz)" if user_id else "")
     db.migrate()
     with psycopg.connect(db.url) as connection:
         connection.execute("set enable_seqscan = off")
@@ -196,7 +196,7 @@ def test_a_function_of_the_teams_own_survives_and_is_used(make, subscription, bo
 def test_a_function_of_the_teams_own_may_call_its_argument_and_its_result_what_it_likes(
     make, subscription
 ):
-    db = make("create table subscriptions (user_id uuid, plan text)")
+    db = make("create table subscriptions (user_id uuid, cancel_at timestamptz)")
     ann = "00000000-0000-0000-0000-000000000001"
     db.owner(
         "create function billing_user_id(whom text) returns uuid language plpgsql"

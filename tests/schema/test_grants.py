@@ -31,7 +31,7 @@ WRITES = [
 ]
 
 OLD_TABLE = """
-    create table subscriptions (id serial primary key, user_id text, plan text, note text);
+    create table subscriptions (id serial primary key, user_id text, cancel_at timestamptz, note text);
     grant all on subscriptions, subscriptions_id_seq to public, anon, authenticated;
     grant update (note) on subscriptions to anon;
 """
