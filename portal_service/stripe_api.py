@@ -170,7 +170,10 @@ class Stripe:
         return [session.to_dict() for session in page.data]
 
     def expire_checkout_session(self, session_id: str) -> None:
-        self._call(lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o))
+        """Raises StripeRefused where it is not open any more."""
+        self._call(
+            lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o), may_come_late=True
+        )
 
     def ping(self) -> None:
         """The cheapest question that our key must be allowed to ask anyway."""
@@ -204,14 +207,19 @@ class Stripe:
                 return
             params["starting_after"] = page.data[-1].id
 
-    def _call(self, ask: Callable[[stripe.StripeClient, Any], T], key: str | None = None) -> T:
+    def _call(
+        self,
+        ask: Callable[[stripe.StripeClient, Any], T],
+        key: str | None = None,
+        may_come_late: bool = False,
+    ) -> T:
         options: dict[str, Any] = {"max_network_retries": self._retries()}
         if key:
             options["idempotency_key"] = key
         try:
             return ask(self._client, options)
         except stripe.StripeError as error:
-            raise translated(error) from error
+            raise translated(error, may_come_late) from error
         except (AttributeError, TypeError) as error:
             # The SDK trips over an error body that is not Stripe's: a proxy's on the way.
             log(logging.ERROR, "stripe call failed", reason="garbage", exc_info=error)

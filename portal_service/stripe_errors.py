@@ -76,15 +76,19 @@ class NotAtStripe(StripeRefused):
         self.date = date
 
 
-def translated(error: stripe.StripeError) -> StripeFailed:
-    """Stripe's error as ours. The log gets what an operator needs to mend it."""
+def translated(error: stripe.StripeError, may_come_late: bool = False) -> StripeFailed:
+    """Stripe's error as ours. The log gets what an operator needs to mend it.
+
+    may_come_late: somebody else may have done it first, and then Stripe refuses it.
+    """
     details = error.error
     code = getattr(details, "code", None) or error.code
     param = getattr(details, "param", None)
     translated = _kind(error, code, param)
     translated.replayed = (error.headers or {}).get("Idempotent-Replayed") == "true"
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
-    if isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
+    lost_a_race = isinstance(translated, StripeRefused) and may_come_late
+    if lost_a_race or isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
         level = logging.INFO  # two clicks at once: normal; and an old error was told before
     VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
     log(
