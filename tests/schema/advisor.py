@@ -49,7 +49,7 @@ RULES = {
             || coalesce(pg_get_expr(p.polwithcheck, p.polrelid), ''),
             '\\(\\s*select [a-z_.]+\\([^()]*(\\([^()]*\\)[^()]*)*\\)', '', 'gi') as condition
         where c.relnamespace::regnamespace::text {OURS_OR_TEAMS}
-          and condition ~* '(auth\\.\\w+|current_setting|billing_\\w+)\\s*\\('""",
+          and condition ~* '((auth|billing_private)\\.\\w+|current_setting|billing_\\w+)\\s*\\('""",
     "it shows rows with its owner's rights": f"""
         select c.oid::regclass::text from pg_class c
         where c.relkind = 'v' and c.relnamespace::regnamespace::text in {EXPOSED}

@@ -7,6 +7,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -102,7 +103,10 @@ def why(error: psycopg.Error) -> str:
 
 
 def left_alone(project: Project, before: Before) -> Iterator[str]:
-    """A refusal leaves the database as it was."""
+    """A refusal leaves the database as it was, also where somebody runs the next file then."""
+    with suppress(Refused):
+        project.upgrade(after=1)
+        yield "the first file is refused, and the next one runs all the same"
     if differs := difference(before.dump, project.dump()):
         yield f"it refused, and changed this: {differs}"
 
@@ -122,8 +126,8 @@ def refused_for_good_reason(shape: Shape, refused: Refused) -> Iterator[str]:
         yield f"it names no way out: {refused}"
 
 
-def let_out(project: Project, refused: Refused) -> Iterator[str]:
-    """Whoever runs what was printed, all of it, once, gets through."""
+def let_out(project: Project, before: Before, refused: Refused) -> Iterator[str]:
+    """Whoever runs what was printed, all of it, once, gets through, and the app goes on."""
     statements = printed(str(refused))
     if not statements:
         yield f"it prints no statement: {refused}"
@@ -138,7 +142,23 @@ def let_out(project: Project, refused: Refused) -> Iterator[str]:
     except Refused as again:
         yield f"after what it printed ({statements}) it is refused again: {again}"
         return
-    yield from (f"after what it printed, {each}" for each in stores_purchases(project, told))
+    for check in (stores_purchases, recognizes_the_payer):
+        yield from (f"after what it printed, {each}" for each in check(project, told))
+    yield from answers_the_app(project, before, f"{refused}\n{told}")
+
+
+def lives_beside(project: Project, before: Before) -> Iterator[str]:
+    """In a schema of its own it works, and the team's tables are as they were."""
+    try:
+        told = project.upgrade("billing")
+    except Refused as again:
+        yield f"in a schema of its own it is refused too: {again}"
+        return
+    for check in (stores_purchases, recognizes_the_payer):
+        yield from (f"in its own schema, {each}" for each in check(project, told))
+    for name, rows in before.rows.items():
+        if project.rows().get(name) != rows:
+            yield f"beside a schema of our own, {name} is not what it was"
 
 
 # Works --------------------------------------------------------------------------------------------

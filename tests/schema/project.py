@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from shape import Shape
 
+from portal_service.commands.own_schema import in_schema, own_names
 from sandbox.postgres import HOSTED, MIGRATIONS, Postgres
 
 # What every project has beside public: Supabase's own schema for its users.
@@ -69,6 +70,7 @@ class Project:
     def __init__(self, postgres: Postgres, name: str, shape: Shape) -> None:
         self.shape = shape
         self.shown = ""
+        self._path = "public"
         self.url = postgres.create_database(name)
         self.superuser = make_conninfo(self.url, user="supabase_admin")
         self._pg_dump = postgres._bin / "pg_dump"
@@ -83,18 +85,21 @@ class Project:
             with psycopg.connect(self.superuser) as connection:
                 connection.execute(shape.as_superuser)
 
-    def upgrade(self) -> str:
+    def upgrade(self, schema: str = "public", after: int = 0) -> str:
         """Run every file of the migration as a team does; all that it told, by whichever way.
 
-        `shown` is what the SQL editor would show of that.
+        `shown` is what the SQL editor would show of that. From then on our names are looked up in
+        this schema, the team's in public. `after` so many files, which were run before.
         """
+        files = [path.read_text() for path in sorted(MIGRATIONS.glob("*.sql"))]
+        names = own_names(files)
         told: list[str] = []
         shown: list[str] = []
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.add_notice_handler(lambda notice: told.append(_text(notice)))
-            for path in sorted(MIGRATIONS.glob("*.sql")):
+            for text in files[after:]:
                 try:
-                    cursor = connection.execute(path.read_bytes())
+                    cursor = connection.execute(in_schema(text, names, schema).encode())
                 except psycopg.Error as error:
                     raise Refused(error) from None
                 while True:
@@ -103,6 +108,7 @@ class Project:
                     if not cursor.nextset():
                         break
         self.shown = "\n".join(shown)
+        self._path = schema
         return "\n".join(dict.fromkeys(told + shown))
 
     @contextmanager
@@ -110,7 +116,7 @@ class Project:
         """A transaction that is rolled back at the end, in whatever role."""
         with psycopg.connect(self.url, row_factory=dict_row) as connection:
             connection.prepare_threshold = None
-            connection.execute("set timezone = 'UTC'")
+            connection.execute(f"set timezone = 'UTC'; set search_path = {self._path}, public")
             try:
                 yield Trying(connection)
             finally:
@@ -140,7 +146,8 @@ class Project:
         found = {}
         with psycopg.connect(self.superuser, row_factory=dict_row, autocommit=True) as connection:
             connection.execute("set timezone = 'UTC'")
-            for (name,) in [tuple(row.values()) for row in connection.execute(TEAMS_RELATIONS)]:
+            names = [row["name"] for row in connection.execute(TEAMS_RELATIONS)]
+            for name in names:
                 query = f"select to_jsonb(the_row) as it from {name} as the_row"
                 with suppress(psycopg.Error):  # a view of the team's that can't be read
                     found[name] = [row["it"] for row in connection.execute(query)]

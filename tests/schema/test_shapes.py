@@ -14,6 +14,7 @@ from outcome import (
     left_alone,
     let_out,
     lets_read,
+    lives_beside,
     recognizes_the_payer,
     refused_for_good_reason,
     stores_purchases,
@@ -37,7 +38,9 @@ def findings(project: Project, shape: Shape) -> Iterator[str]:
         yield from refused_for_good_reason(shape, refused)
         yield from left_alone(project, before)
         if shape.way_out == "statements":
-            yield from let_out(project, refused)
+            yield from let_out(project, before, refused)
+        if shape.way_out == "schema":
+            yield from lives_beside(project, before)
         return
     yield from untold(shape, told)
     if shape.ends == "refused":

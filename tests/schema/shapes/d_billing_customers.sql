@@ -1,6 +1,7 @@
 -- Our name for who pays, in a table of the team's that is not keyed by Clerk's id.
 -- ends: refused
 -- way out: schema
+-- payer: user_old cus_OldPayer000001
 -- tells: billing_customers
 create table users (id uuid primary key default gen_random_uuid(), clerk_id text unique);
 create table billing_customers (

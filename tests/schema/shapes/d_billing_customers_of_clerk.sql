@@ -2,6 +2,7 @@
 -- that must be there.
 -- ends: refused
 -- way out: schema
+-- payer: user_old cus_OldPayer000001
 -- tells: billing_customers
 create table billing_customers (
   clerk_owner_id text primary key,
