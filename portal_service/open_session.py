@@ -1,7 +1,7 @@
 """Of all Checkout sessions that a customer could pay, one stays open: whoever asks lists, decides
 and takes the slot; who finds it taken decides anew. What is sold, and to whom, is checkout.py's.
 
-docs/checkout.md says what each part is for.
+tests/unit/test_checkout_model.py shows what each part is for.
 """
 
 import hashlib
@@ -10,14 +10,20 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from portal_service import deadline
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
 from portal_service.services import Services
-from portal_service.stripe_errors import KeyInUse, KeyReused, StripeFailed, StripeRefused
+from portal_service.stripe_errors import (
+    KeyInUse,
+    KeyReused,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+)
 from portal_service.subscription import (
     StripeObject,
     clerk_owner_of,
@@ -28,7 +34,7 @@ from portal_service.subscription import (
 Params = dict[str, Any]
 
 # A creation that takes longer may have been given up by others, who then made one of their own.
-SLOW_SECONDS = 2.0
+SLOW_SECONDS = 4.0
 _FINGERPRINT = "portal_service_fingerprint"
 
 
@@ -48,21 +54,21 @@ def url(services: Services, account: Account, customer: str, wanted: Params) -> 
         sessions = services.stripe.newest_checkout_sessions(customer)
         subscriptions = services.mirror.refresh_customer(account, customer)
         ours = [session for session in sessions if _is_ours(session)]
-        if any(map(is_running_at_stripe, subscriptions)):
-            if slot.is_shared:
-                _expire_what_nobody_has_seen(services, ours)
-            raise ServiceError("already_subscribed")
         trial_given = any(map(had_trial, [*subscriptions, *account.rows]))
         params = {**(_without_trial(wanted) if trial_given else wanted), "customer": customer}
-        fingerprint = _digest(params)
         slot.look_at(_key(services, customer, ours), listed_at)
         try:
-            same = _left_open(services, ours, fingerprint, slot.is_shared)
-            sent = merged(params, {"metadata": {_FINGERPRINT: fingerprint}})
-            if address := same or slot.create(services, sent):
-                return address
+            if any(map(is_running_at_stripe, subscriptions)):
+                raise ServiceError("already_subscribed")
+            if found := _left_open(services, ours, _digest(params), slot.unseen):
+                return found
+            if made := slot.create(services, params):
+                return made
         except KeyInUse:
             continue
+        except ServiceError:
+            _expire_unseen(services, ours, slot.unseen)
+            raise
     raise AssertionError("unreachable")
 
 
@@ -80,15 +86,17 @@ class _Slot:
     """The place after the sessions that were listed. Its idempotency key names it, not the wish: of
     two wishes at the same moment Stripe lets one through.
 
+    taken_since: when another wish was seen to have the key, by the monotonic clock.
     is_dead: the key brought an error for good, and no session.
-    is_shared: somebody may have made a session in the same slot under another key. Both look once
-    more before they hand theirs out, so that the later one sees both; then the newest alone counts.
+    unseen: the address of a session that was made, while somebody may have made one in the same
+        slot under another key. Whoever did looks once more before anybody gets the address, so that
+        the later one sees both; the newer one counts.
     """
 
     key: str = ""
-    taken_since: float | None = field(default=None, init=False)
-    is_dead: bool = field(default=False, init=False)
-    is_shared: bool = field(default=False, init=False)
+    taken_since: float | None = None
+    is_dead: bool = False
+    unseen: str | None = None
 
     def look_at(self, key: str, listed_at: float) -> None:
         """Begin anew where there is another slot by now.
@@ -103,13 +111,12 @@ class _Slot:
     def create(self, services: Services, params: Params) -> str | None:
         """The address of a new session, or None where the caller must list again."""
         key = f"{self.key}-{uuid.uuid4().hex}" if self.is_dead else self.key
-        self.is_shared |= self.is_dead
+        sent = merged(params, {"metadata": {_FINGERPRINT: _digest(params)}})
         began = time.monotonic()
         try:
-            address, made_before = services.stripe.create_checkout_session(params, key)
+            address, made_before = services.stripe.create_checkout_session(sent, key)
         except KeyReused:
-            # By another wish. It made a session, or is about to, or Stripe keeps its error with
-            # the key; nobody else's request takes this long.
+            # Another wish made a session or is about to, or Stripe keeps its error with the key.
             self.taken_since = self.taken_since or time.monotonic()
             return None
         except StripeFailed as error:
@@ -117,17 +124,22 @@ class _Slot:
                 raise
             self.is_dead = True
             return None
-        self.is_shared |= time.monotonic() - began >= SLOW_SECONDS
-        return None if made_before or self.is_shared else address
+        if made_before:
+            return None
+        if self.is_dead or time.monotonic() - began >= SLOW_SECONDS:
+            self.unseen = address
+            return None
+        return address
 
 
 def _left_open(
-    services: Services, ours: list[StripeObject], fingerprint: str, newest_only: bool
+    services: Services, ours: list[StripeObject], fingerprint: str, unseen: str | None
 ) -> str | None:
     """The address of the open session that was made for the very same; all others are expired."""
     still_open = [session for session in ours if session["status"] == "open"]
-    choice = still_open[:1] if newest_only else still_open
-    same = next((s for s in choice if s["metadata"].get(_FINGERPRINT) == fingerprint), None)
+    if unseen and [session["url"] for session in still_open[:1]] != [unseen]:
+        raise StripeUnavailable  # overtaken: to go on would be to overtake each other for ever
+    same = next((s for s in still_open if s["metadata"].get(_FINGERPRINT) == fingerprint), None)
     for session in still_open:
         if session is not same:
             _expire(services, session["id"])
@@ -159,10 +171,10 @@ def _expire(services: Services, session_id: str) -> None:
             raise
 
 
-def _expire_what_nobody_has_seen(services: Services, ours: list[StripeObject]) -> None:
-    """Our own among them, which lost against one that was paid meanwhile."""
+def _expire_unseen(services: Services, ours: list[StripeObject], unseen: str | None) -> None:
+    """Our own, which lost against another one."""
     for session in ours:
-        if session["status"] == "open":
+        if unseen and session["url"] == unseen:
             with suppress(ServiceError):
                 _expire(services, session["id"])
 

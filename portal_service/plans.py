@@ -15,7 +15,12 @@ from portal_service.errors import ServiceError
 from portal_service.observability import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
-from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeFailed, StripeUnavailable
+from portal_service.stripe_errors import (
+    KeyForbidden,
+    StripeFailed,
+    StripeRefused,
+    StripeUnavailable,
+)
 from portal_service.subscription import StripeObject
 
 KEPT_SECONDS = 300.0
@@ -62,9 +67,12 @@ class Catalogue:
 
     def _price_of(self, plan: Plan, interval: str) -> str:
         """The plan's first active price of one such interval."""
+        prices = {price_id: self._price(price_id) for price_id in plan.prices}
+        if all(price is None or price.get("active") is False for price in prices.values()):
+            return plan.prices[0]  # Stripe refuses it, which says what is wrong
         sold: dict[str, str] = {}
-        for price_id in plan.prices:
-            price = self._price(price_id) or {}
+        for price_id, known in prices.items():
+            price = known or {}
             recurring = price.get("recurring") or {}
             if price.get("active") and recurring.get("interval_count") == 1:
                 sold.setdefault(recurring["interval"], price_id)
@@ -94,7 +102,7 @@ class Catalogue:
         try:
             return ask()
         except StripeFailed as error:
-            if isinstance(error, NotAtStripe) or error.code == "portal_not_configured":
+            if isinstance(error, StripeRefused) or error.code == "portal_not_configured":
                 return None
             if not isinstance(error, KeyForbidden):
                 raise

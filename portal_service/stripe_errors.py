@@ -88,6 +88,8 @@ def translated(error: stripe.StripeError, *, optional: bool = False) -> StripeFa
     translated.replayed = (error.headers or {}).get("Idempotent-Replayed") == "true"
     if optional and isinstance(translated, KeyForbidden):
         return translated
+    if optional and error.http_status == 404:  # whatever the parameter is called
+        translated = NotAtStripe(header_date(error.headers))
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
     if isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
         level = logging.INFO  # two clicks at once: normal; and an old error was told before

@@ -13,21 +13,19 @@ export const planName = (plan) => NAMES[plan] ?? plan ?? 'Unknown plan'
  * flows: the pages of the portal to open directly; '' is its first page.
  */
 export function describe(status) {
-  const ended = status.status === null || status.status === 'canceled' || status.status === 'incomplete_expired'
   const ends = status.cancel_at ?? (status.cancel_at_period_end ? status.current_period_end : null)
-  const live = !ended && status.status !== 'incomplete' &&
-    !(status.status === 'paused' && [null, 'trial_end_without_payment_method'].includes(status.paused_reason))
+  const running = !status.can_checkout
   const customer = status.can_manage_billing
   return {
     plan: planName(status.plan),
     ...inWords(status, ends),
-    offer: !live,
-    button: !customer ? null : status.needs_payment ? 'Fix payment' : live ? 'Manage billing' : null,
+    offer: status.can_checkout,
+    button: !customer ? null : status.needs_payment ? 'Fix payment' : running ? 'Manage billing' : null,
     flows: [
-      customer && !live && '',
+      customer && !running && '',
       customer && status.subscribed && 'subscription_update',
       customer && 'payment_method_update',
-      customer && live && !ends && 'subscription_cancel',
+      customer && running && !ends && 'subscription_cancel',
     ].filter((flow) => flow !== false),
   }
 }

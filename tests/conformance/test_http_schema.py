@@ -102,16 +102,29 @@ def test_a_subscription_without_an_id_is_refused(api):
 
 
 def test_an_account_nobody_knows(api):
-    assert account(api) == {"user_id": None, "stripe_customer_id": None, "subscriptions": []}
+    assert account(api) == {
+        "user_id": None,
+        "stripe_customer_id": None,
+        "gone_customers": [],
+        "subscriptions": [],
+    }
 
 
 def test_an_account(api, user_id):
     link(api, "user_1", "cus_1")
     [row] = upsert(api, expected_revision=0)
+    for customer in ("cus_1", "cus_9"):
+        arguments = {"stripe_customer_id": customer, "livemode": False, "gone": True}
+        assert api.rpc("mark_customer", **arguments).status_code == 204
 
-    expected = {"user_id": user_id, "stripe_customer_id": "cus_1", "subscriptions": [row]}
+    expected = {
+        "user_id": user_id,
+        "stripe_customer_id": "cus_1",
+        "gone_customers": ["cus_1"],
+        "subscriptions": [row],
+    }
     assert account(api) == expected
-    assert row["user_id"] == user_id
+    assert (row["user_id"], row["clerk_owner_id"]) == (user_id, "user_1")
     arguments = {"clerk_owner_id": "user_1", "livemode": False}
     assert api.client().rpc("billing_account", arguments).execute().data == expected
 
@@ -132,6 +145,30 @@ def test_a_customer_belongs_to_one_user(api):
 
     assert (answer.status_code, answer.json()["code"]) == (409, "23505")
     assert answer.json()["details"] == "Key (stripe_customer_id)=(cus_1) already exists."
+
+
+def test_the_notices_can_be_asked_for(api):
+    told = api.rpc("billing_notices").json()
+
+    assert "finds your users by public.users.clerk_id" in told[0]["notice"]
+    assert told[0]["noticed_at"]
+    refused = api.rpc("billing_notices", api.token(role="authenticated", sub="user_1"))
+    assert (refused.status_code, refused.json()["code"]) == (403, "42501")
+
+
+def test_a_purchase_can_be_stored_and_trying_stores_nothing(api):
+    assert api.rpc("billing_trial_write").json() == []
+    assert api.client().table("subscriptions").select("status").execute().data == []
+
+
+def test_a_signed_in_member_reads_the_rows_of_the_active_organization(api):
+    upsert(api, 0, "org_1")
+    upsert(api, 0, "org_2", stripe_subscription_id="sub_2", stripe_customer_id="cus_2")
+
+    for claims in ({"o": {"id": "org_1"}}, {"org_id": "org_1"}):
+        token = api.token(role="authenticated", sub="user_1", **claims)
+        rows = api.call("GET", "subscriptions?select=stripe_subscription_id", token).json()
+        assert rows == [{"stripe_subscription_id": "sub_1"}]
 
 
 def test_a_signed_in_user_reads_their_own_rows(api, user_id):

@@ -52,6 +52,6 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(
     monkeypatch.setenv("APP_URL", "https://a-setting-of-the-developer.example")
     service = Service({}, tmp_path)
     with pytest.raises(ServiceFailed, match="APP_URL .*is missing"):
-        service.start(timeout=5)
+        service.start(timeout=30)
     assert not service.running
     assert refuses(service)

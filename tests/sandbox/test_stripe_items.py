@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 NOW = 1_769_860_800  # 2026-01-31 12:00
-IN_A_MONTH, IN_TWO_MONTHS, IN_A_YEAR = 1_772_280_000, 1_774_699_200, 1_801_396_800
+IN_A_MONTH, IN_TWO_MONTHS, IN_A_YEAR = 1_772_280_000, 1_774_958_400, 1_801_396_800
 
 
 def with_items(account, *lines: tuple[str, int | None], **more) -> str:

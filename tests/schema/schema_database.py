@@ -24,7 +24,7 @@ class Database:
         self.notices = migrate(self.url)
         return "\n".join(self.notices)
 
-    def connect(self, role: str, **claims: str) -> psycopg.Connection:
+    def connect(self, role: str, **claims: Any) -> psycopg.Connection:
         connection = psycopg.connect(self.url, autocommit=True, row_factory=dict_row)
         connection.prepare_threshold = None  # tests change tables under its feet
         text = json.dumps(claims | {"role": role}) if claims else ""

@@ -107,6 +107,9 @@ class FakeStripe:
         found = [one for one in all_ if customer_of(one) == customer]
         return found, self.date
 
+    def customer(self, customer: str) -> Json:
+        return {"id": customer, "deleted": customer not in self.customers}
+
     def checkout_session(self, session_id: str) -> Json:
         self.asked.append(session_id)
         if session_id not in self.sessions:
