@@ -564,7 +564,20 @@ revoke all on sequence public.subscriptions_revision_seq from public, anon, auth
 grant usage, select on sequence public.subscriptions_revision_seq to service_role;
 
 
+-- PostgREST answers from its own copy of the schema.
+notify pgrst, 'reload schema';
+
+commit;
+
+
 -- What needs a decision of yours ------------------------------------------------------------------
+--
+-- In a transaction of its own, so that nobody waits while it looks; nor could it use an index that
+-- was made in the same one while rows were changing.
+
+begin;
+
+set local client_min_messages = warning;
 
 create temp table billing_says (told text) on commit drop;
 
@@ -669,7 +682,7 @@ begin
       select max(kind) from (select %1$I::text as id from %2$s limit 10000) as sample,
         coalesce(substring(sample.id from '^(cus|sub|user|org)_[A-Za-z0-9]+$'),
           substring(sample.id from '^{.*"(cus_)[A-Za-z0-9]+"')) as kind
-      where not (kind = 'sub' and exists (
+      where kind is not null and not (kind = 'sub' and exists (
           select from public.subscriptions s where s.stripe_subscription_id = sample.id))
         and not (kind = 'cus' and (
           exists (select from public.billing_customers c where c.stripe_customer_id = sample.id)
@@ -765,9 +778,6 @@ begin
   end loop;
 end
 $$;
-
--- PostgREST answers from its own copy of the schema.
-notify pgrst, 'reload schema';
 
 commit;
 

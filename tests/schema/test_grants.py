@@ -65,8 +65,7 @@ def privileges(db, role, kind, name):
 def sequences(db):
     found = "select relname from pg_class where relkind = 'S'"
     return [
-        row["relname"]
-        for row in db.owner(f"{found} and relnamespace = 'public'::regnamespace")
+        row["relname"] for row in db.owner(f"{found} and relnamespace = 'public'::regnamespace")
     ]
 
 
@@ -130,8 +129,7 @@ def test_each_function_is_for_whom_it_is_named(db, role, function):
 
 def test_the_list_of_functions_is_complete(db):
     made = db.owner(
-        "select proname, prosecdef, proconfig from pg_proc"
-        f" where pronamespace {OF_OURS}"
+        f"select proname, prosecdef, proconfig from pg_proc where pronamespace {OF_OURS}"
     )
     assert {row["proname"] for row in made} == set(CALLS)
     definers = {row["proname"]: row["proconfig"] for row in made if row["prosecdef"]}
