@@ -1,5 +1,5 @@
-"""Every seeded bug of mutants.py still has its place: a text that moved is noticed at once, not only
-by `make mutants`.
+"""Every seeded bug of mutants.py still has its place: a text that moved shows at once, not only by
+`make mutants`.
 """
 
 from pathlib import Path
