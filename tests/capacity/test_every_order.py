@@ -74,8 +74,8 @@ def check(stage: Stage, clicks: list[Click]) -> None:
     elif UNAVAILABLE in outcomes:
         assert len(stage.sessions("open")) <= 1
     else:
-        (still_open,) = stage.sessions("open")
-        assert still_open["url"] in outcomes
+        assert len(stage.sessions("open")) == 1
+        assert stage.sessions("open")[0]["url"] in outcomes
     for click in clicks:
         if click.outcome == UNAVAILABLE and not running:
             assert stage.click(click.wish).startswith("http"), "a second click does not help"
@@ -112,12 +112,12 @@ def test_two_at_once(nobody_is_slow: None, page: str | None, wishes: tuple[str, 
 
 
 def test_three_at_once(nobody_is_slow: None) -> None:
-    assert play(stage(), THREE, turns=1) > 50
+    assert play(stage(), THREE, turns=1) > 30
 
 
 @pytest.mark.parametrize("wishes", [TWO, THE_SAME], ids=str)
 def test_somebody_pays_at_any_moment(nobody_is_slow: None, wishes: tuple[str, ...]) -> None:
-    assert play(stage(ALL, page="pro"), wishes, turns=1, event=pay) > 50
+    assert play(stage(ALL, page="pro"), wishes, turns=1, event=pay) > 30
 
 
 def foreign(stage: Stage, _: list[Click]) -> None:
@@ -128,16 +128,16 @@ def foreign(stage: Stage, _: list[Click]) -> None:
 
 
 def test_a_session_that_is_not_ours_is_made_at_any_moment(nobody_is_slow: None) -> None:
-    assert play(stage(), TWO, turns=1, event=foreign) > 50
+    assert play(stage(), TWO, turns=1, event=foreign) > 30
     assert [s["status"] for s in STAGE().state.sessions.values() if not s["metadata"]] == ["open"]
 
 
 def test_where_everybody_is_slow(everybody_is_slow: None) -> None:
-    assert play(stage(), TWO, turns=2) > 50
+    assert play(stage(), TWO, turns=2) > 30
 
 
 def test_where_everybody_is_slow_and_somebody_pays(everybody_is_slow: None) -> None:
-    assert play(stage({LIST, CREATE}, page="pro"), TWO, turns=1, event=pay) > 50
+    assert play(stage({LIST, CREATE}, page="pro"), TWO, turns=1, event=pay) > 30
 
 
 @pytest.mark.parametrize("faulty", [{0}, {0, 1, 2}], ids=str)

@@ -151,6 +151,29 @@ def test_who_runs_out_of_time_clicks_once_more(
     check(replicas, other_stripe.state, person)
 
 
+def test_an_old_session_of_the_key_that_is_over_is_handed_to_nobody(
+    replicas: Replicas, other_stripe: OtherStripe
+) -> None:
+    """One tab lists; two others buy the same and something else; then the first goes on, with the
+    key that made the session which the third expired.
+    """
+    others = Person("ada", [PLAIN, {"plan": "team"}])
+
+    def others_click(method: str, path: str) -> None:
+        if (method, path) == ("GET", "/v1/checkout/sessions"):
+            other_stripe.held = lambda method, path: None
+            for body in others.bodies:
+                others.answers.append(replicas[1].checkout("ada", body))
+
+    other_stripe.held = others_click
+    first = replicas[0].checkout("ada", PLAIN)
+
+    (still_open,) = sessions_of(other_stripe.state, others, "open")
+    assert (first.json or {})["url"] == still_open["url"]
+    assert len(sessions_of(other_stripe.state, others, "expired")) == 2
+    check(replicas, other_stripe.state, Person("ada", [PLAIN], answers=[first]))
+
+
 # Errors that Stripe keeps with the key of the slot
 
 

@@ -12,6 +12,7 @@ CALLS = {
     "mark_customer": "select mark_customer('cus_1', false, true)",
     "upsert_subscription": "select upsert_subscription('{}')",
     "billing_notices": "select billing_notices()",
+    "billing_trial_write": "select billing_trial_write()",
     "claim": "select billing_private.claim(null, null, null, null)",
     "reader_owners": "select billing_private.reader_owners()",
     "reader_user_ids": "select billing_private.reader_user_ids()",
