@@ -10,6 +10,17 @@ begin;
 set local lock_timeout = '3s';
 set local client_min_messages = warning;  -- Postgres' own "already exists" would bury our notices
 
+do $$
+begin
+  if to_regclass('public.subscriptions') is not null and not exists (
+    select from pg_catalog.pg_attribute
+    where attrelid = to_regclass('public.subscriptions') and attname = 'clerk_owner_id'
+  ) then
+    raise exception 'public.subscriptions is not upgraded: run the file before this one first.';
+  end if;
+end
+$$;
+
 
 -- Tables ------------------------------------------------------------------------------------------
 
@@ -282,10 +293,10 @@ begin
     'gone_customers', coalesce((
       select jsonb_agg(g.stripe_customer_id order by g.stripe_customer_id)
       from public.gone_customers g
-      where g.livemode = billing_account.livemode and g.stripe_customer_id in (
+      where g.livemode = billing_account.livemode and g.stripe_customer_id = any (array(
         select customer
         union all
-        select one ->> 'stripe_customer_id' from jsonb_array_elements(subscriptions) as one)
+        select one ->> 'stripe_customer_id' from jsonb_array_elements(subscriptions) as one))
     ), '[]'),
     'subscriptions', subscriptions
   );
@@ -553,7 +564,20 @@ revoke all on sequence public.subscriptions_revision_seq from public, anon, auth
 grant usage, select on sequence public.subscriptions_revision_seq to service_role;
 
 
+-- PostgREST answers from its own copy of the schema.
+notify pgrst, 'reload schema';
+
+commit;
+
+
 -- What needs a decision of yours ------------------------------------------------------------------
+--
+-- In a transaction of its own, so that nobody waits while it looks; nor could it use an index that
+-- was made in the same one while rows were changing.
+
+begin;
+
+set local client_min_messages = warning;
 
 create temp table billing_says (told text) on commit drop;
 
@@ -658,7 +682,7 @@ begin
       select max(kind) from (select %1$I::text as id from %2$s limit 10000) as sample,
         coalesce(substring(sample.id from '^(cus|sub|user|org)_[A-Za-z0-9]+$'),
           substring(sample.id from '^{.*"(cus_)[A-Za-z0-9]+"')) as kind
-      where not (kind = 'sub' and exists (
+      where kind is not null and not (kind = 'sub' and exists (
           select from public.subscriptions s where s.stripe_subscription_id = sample.id))
         and not (kind = 'cus' and (
           exists (select from public.billing_customers c where c.stripe_customer_id = sample.id)
@@ -754,9 +778,6 @@ begin
   end loop;
 end
 $$;
-
--- PostgREST answers from its own copy of the schema.
-notify pgrst, 'reload schema';
 
 commit;
 
