@@ -28,7 +28,8 @@ EVERYTHING = """
         attnotnull::text
     from pg_attribute join pg_class c on c.oid = attrelid
     where relnamespace::regnamespace::text in ('public', 'billing_private') and attnum > 0
-    union all select 'relation', relname, relkind::text, relacl::text, reloptions::text || relrowsecurity
+    union all select 'relation', relname, relkind::text, relacl::text,
+        reloptions::text || relrowsecurity
     from pg_class where relnamespace::regnamespace::text in ('public', 'billing_private')
     union all select 'constraint', conname, pg_get_constraintdef(oid), null, null
     from pg_constraint where connamespace::regnamespace::text in ('public', 'billing_private')
@@ -60,7 +61,9 @@ def test_a_second_run_waits_for_nobody_and_nobody_for_it(make):
     db.migrate()
     with db.connect("service_role") as busy, busy.transaction():
         busy.execute("select count(*) from subscriptions")
-        busy.execute("update subscriptions set plan = 'team' where stripe_subscription_id = 'sub_ann'")
+        busy.execute(
+            "update subscriptions set plan = 'team' where stripe_subscription_id = 'sub_ann'"
+        )
         db.migrate()
 
 
@@ -73,7 +76,9 @@ def test_a_table_in_use_stops_it_soon_and_says_so(make, file):
     text = FILES[file].read_text()
     assert text.count("lock_timeout = '3s'") == 1
     with db.connect("postgres") as busy, busy.transaction():
-        busy.execute("update subscriptions set plan = 'team'" if file else "select from subscriptions")
+        busy.execute(
+            "update subscriptions set plan = 'team'" if file else "select from subscriptions"
+        )
         with pytest.raises(psycopg.errors.LockNotAvailable) as stopped:
             run(db, text.replace("lock_timeout = '3s'", "lock_timeout = '20ms'"))
         assert file or "Nothing was changed: run this again" in str(stopped.value)
@@ -148,7 +153,8 @@ def test_no_call_of_the_service_reads_the_whole_table(make, subscription, tables
     db = make(tables)
     db.migrate()
     db.owner(
-        "insert into subscriptions (stripe_subscription_id, stripe_customer_id, clerk_owner_id, as_of)"
+        "insert into subscriptions"
+        " (stripe_subscription_id, stripe_customer_id, clerk_owner_id, as_of)"
         " select 'sub_' || n, 'cus_' || n, 'user_' || n, '2020-01-01'"
         " from generate_series(1, 5000) n"
     )
