@@ -9,6 +9,7 @@ nothing behind.
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000, help="how big the table is")
     rows = parser.parse_args().rows
+    sys.stdout.reconfigure(line_buffering=True)  # into a file, too, each run is seen when it ends
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as folder,
         Postgres(Path(folder), SERVER) as server,
