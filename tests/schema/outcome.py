@@ -142,6 +142,10 @@ def let_out(project: Project, before: Before, refused: Refused) -> Iterator[str]
     except Refused as again:
         yield f"after what it printed ({statements}) it is refused again: {again}"
         return
+    after = project.rows()
+    for name, rows in before.rows.items():
+        if len(after[name]) != len(rows):
+            yield f"what it printed loses rows of {name}: {statements}"
     for check in (stores_purchases, recognizes_the_payer):
         yield from (f"after what it printed, {each}" for each in check(project, told))
     yield from answers_the_app(project, before, f"{refused}\n{told}")
