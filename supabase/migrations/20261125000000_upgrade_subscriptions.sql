@@ -89,7 +89,8 @@ insert into pg_temp.billing_steps (kind, told)
 select 'taken', format('the function %s is there and is not ours', p.oid::regprocedure)
 from (values
   ('public.billing_account', 'clerk_owner_id text, livemode boolean', 'jsonb'),
-  ('public.link_customer', 'clerk_owner_id text, livemode boolean, stripe_customer_id text', 'void'),
+  ('public.link_customer',
+   'clerk_owner_id text, livemode boolean, stripe_customer_id text', 'void'),
   ('public.mark_customer', 'stripe_customer_id text, livemode boolean, gone boolean', 'void'),
   ('public.upsert_subscription',
    'subscription jsonb, clerk_owner_id text, expected_revision bigint', 'SETOF subscriptions'),
@@ -165,8 +166,8 @@ declare
   problems text := (select string_agg(told, E'\n') from pg_temp.billing_steps);
 begin
   if problems is not null then
-    raise exception E'Billing can''t be installed here, and nothing was changed:\n%\nThe way out '
-      'is a schema of its own: `flask portal migrate --schema billing` writes these files for it, '
+    raise exception E'Billing can''t be installed here, and nothing was changed:\n%\nThe way '
+      'out is a schema of its own: `flask portal migrate --schema billing` writes these files for it, '
       'and SUPABASE_SCHEMA=billing tells the service.', problems
       using hint = 'Or give that, or what has its name, another name or owner, and run this again.';
   end if;
@@ -247,7 +248,7 @@ where r.ev_class = to_regclass('public.subscriptions') and r.ev_type in ('2', '3
 
 -- What keeps a second subscription of a user, or one of a user not known yet, from being stored:
 -- unique, primary key or exclusion over nothing but a buyer and what Stripe says.
-create or replace temp view billing_uniques as
+create temp view billing_uniques as
 select i.indexrelid as index, i.indisprimary as is_key, c.conname, keys.list
 from pg_catalog.pg_index i
 left join pg_catalog.pg_constraint c on c.conindid = i.indexrelid and c.conrelid = i.indrelid
@@ -270,7 +271,7 @@ join pg_catalog.pg_constraint k on k.conindid = u.index and k.contype = 'f';
 
 -- Writes find their row by Stripe's id: `on conflict` wants a unique index on it that is whole and
 -- not deferrable. Where there is none, there may be duplicates.
-create or replace temp view billing_unique_ids as
+create temp view billing_unique_ids as
 select c.conname, c.contype, i.indimmediate from pg_catalog.pg_index i
 join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
 left join pg_catalog.pg_constraint c on c.conindid = i.indexrelid and c.conrelid = i.indrelid
@@ -302,7 +303,7 @@ $$;
 
 -- From here on it is locked, if there is anything to do. What is only to be mended is mended for
 -- now, so that all that stands behind it is seen too.
-create or replace function pg_temp.billing_run(kinds text[]) returns void language plpgsql as $$
+create function pg_temp.billing_run(kinds text[]) returns void language plpgsql as $$
 declare
   step record;
 begin
@@ -448,19 +449,20 @@ select 'do', 'alter table public.subscriptions set (fillfactor = 90)' from pg_ca
 where c.oid = to_regclass('public.subscriptions')
   and coalesce(array_to_string(c.reloptions, ' '), '') !~ 'fillfactor';
 
--- The service role uses the table and, once they are all there, its sequences.
+-- The service role uses the table; its sequences follow below, when they are all there.
 insert into pg_temp.billing_steps (kind, statement)
 select 'do', 'grant select, insert, update, delete on public.subscriptions to service_role'
 where not has_table_privilege('service_role', to_regclass('public.subscriptions'), 'insert');
+
 -- What the app's own browsers do until now, and can't any more.
 insert into pg_temp.billing_steps (kind, told)
 select 'done', format('%s could %s subscriptions from the browser%s, and can''t any more: only the '
     'service writes (POST /checkout, /portal and /subscription/refresh), and signed-in users read '
-    'their own rows.', role, string_agg(lower(what), ', '), coalesce(' by your policies '
+    'their own rows.', role, string_agg(lower(what), ', ' order by n), coalesce(' by your policies '
     || string_agg(distinct policies, ', '), ', since row level security was off'))
 from pg_catalog.pg_class c
 cross join unnest(array['anon', 'authenticated']) as role
-cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) as what
+cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) with ordinality as rights (what, n)
 cross join lateral (
   select string_agg(format('%I', p.polname), ', ') as policies from pg_catalog.pg_policy p
   where p.polrelid = c.oid and p.polpermissive and p.polroles && array[0::oid, role::regrole::oid]
@@ -727,6 +729,9 @@ begin
   end if;
 end
 $$;
+
+drop view pg_temp.billing_uniques, pg_temp.billing_unique_ids;
+drop function pg_temp.billing_run(text[]);
 
 -- Told now, in the result of the file after this one, and whenever somebody asks.
 do $$

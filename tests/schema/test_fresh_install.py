@@ -63,7 +63,7 @@ def test_running_it_twice_changes_nothing_and_says_so(make, subscription):
         " union all select 'constraint ' || conname || pg_get_constraintdef(oid)"
         "   from pg_constraint where connamespace = 'public'::regnamespace"
         " union all select 'function ' || pg_get_functiondef(oid) || proacl::text"
-        "   from pg_proc where pronamespace in ('public'::regnamespace, 'billing_private'::regnamespace)"
+        "   from pg_proc where pronamespace::regnamespace::text in ('public', 'billing_private')"
         " union all select 'notice ' || n::text from billing_private.notices n"
         " union all select 'relation ' || relname || relacl::text"
         "   from pg_class where relnamespace = 'public'::regnamespace order by 1"

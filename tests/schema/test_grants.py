@@ -32,7 +32,8 @@ WRITES = [
 ]
 
 OLD_TABLE = """
-    create table subscriptions (id serial primary key, user_id text, cancel_at timestamptz, note text);
+    create table subscriptions
+      (id serial primary key, user_id text, cancel_at timestamptz, note text);
     grant all on subscriptions, subscriptions_id_seq to public, anon, authenticated;
     grant update (note) on subscriptions to anon;
 """

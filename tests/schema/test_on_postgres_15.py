@@ -5,7 +5,6 @@ Every shape and the rest of this folder run on it too: `pytest --postgres-15 tes
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest

@@ -28,7 +28,8 @@ EVERYTHING = """
         attnotnull::text
     from pg_attribute join pg_class c on c.oid = attrelid
     where relnamespace::regnamespace::text in ('public', 'billing_private') and attnum > 0
-    union all select 'relation', relname, relkind::text, relacl::text, reloptions::text || relrowsecurity
+    union all select 'relation', relname, relkind::text, relacl::text,
+        reloptions::text || relrowsecurity
     from pg_class where relnamespace::regnamespace::text in ('public', 'billing_private')
     union all select 'constraint', conname, pg_get_constraintdef(oid), null, null
     from pg_constraint where connamespace::regnamespace::text in ('public', 'billing_private')
@@ -152,7 +153,8 @@ def test_no_call_of_the_service_reads_the_whole_table(make, subscription, tables
     db = make(tables)
     db.migrate()
     db.owner(
-        "insert into subscriptions (stripe_subscription_id, stripe_customer_id, clerk_owner_id, as_of)"
+        "insert into subscriptions"
+        " (stripe_subscription_id, stripe_customer_id, clerk_owner_id, as_of)"
         " select 'sub_' || n, 'cus_' || n, 'user_' || n, '2020-01-01'"
         " from generate_series(1, 5000) n"
     )

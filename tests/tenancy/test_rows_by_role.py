@@ -116,10 +116,13 @@ def db(postgres: Postgres) -> Iterator[Database]:
     ann = database.owner("select id::text from users where clerk_id = 'user_ann'")[0]["id"]
     for name, owner in OWNED.items():
         database.store(name, clerk_owner_id=owner)
-    database.owner("update subscriptions set user_id = %s where stripe_subscription_id like '%%ann%%'"
-                   " and clerk_owner_id is not null", ann)  # fmt: skip
-    database.owner("update subscriptions set stripe_customer_id = 'cus_new' where"
-                   " stripe_subscription_id like 'owned, of new%%' and %s", True)  # fmt: skip
+    for name, column, value in (
+        ("owned, of ann's user", "user_id", ann),
+        ("owned, of new's customer", "stripe_customer_id", "cus_new"),
+    ):
+        database.owner(
+            f"update subscriptions set {column} = %s where stripe_subscription_id = %s", value, name
+        )
     database.service("select mark_customer('cus_new', false, true)")
     database.store("an empty one", user_id="", stripe_customer_id="")
     yield database
