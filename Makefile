@@ -29,8 +29,8 @@ test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, wi
 conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
 	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy tests/schema/test_shapes_over_http.py
 
-mutants: $(READY) ## Seed bugs in the mirror, one after the other: the property test finds each
-	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py
+mutants: $(READY) ## Seed bugs in mirror and checkout, one after the other: the tests find each
+	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py tests/capacity/mutants.py
 
 chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
 	@PYTHONPATH=.:tests/mirror $(BIN)/python tests/chaos/chaos.py $(CHAOS)

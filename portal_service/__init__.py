@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     observability.configure_logging(settings.log_format, settings.log_level)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # its redirects would go where the Host header says
-    _dress(app, settings)
+    _add_contract_shape(app, settings)
     services = Services.of(settings)
     app.register_blueprint(_billing_blueprint(services))
     app.register_blueprint(health.blueprint(services))
@@ -53,13 +53,13 @@ def _billing_blueprint(services: Services) -> Blueprint:
     """One blueprint, with none nested in it: what a host app says of it is true of all routes."""
     prefix = services.settings.url_prefix
     bp = Blueprint("portal_service", __name__, url_prefix=prefix, cli_group="portal")
-    _dress(bp, services.settings)
+    _add_contract_shape(bp, services.settings)
     billing.add_routes(bp)
     webhook.add_routes(bp)
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT"]
     bp.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
     bp.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
-    bp.after_request(_tell_true_methods)
+    bp.after_request(_correct_allow_header)
     for command in (sync, replay, link, migrate):
         bp.cli.add_command(command)
     bp.record(lambda state: services.attach(state.app))
@@ -78,7 +78,7 @@ def _exempt_from_csrf(app: App, bp: Blueprint) -> None:
         csrf.exempt(bp)
 
 
-def _dress(scaffold: Flask | Blueprint, settings: Settings) -> None:
+def _add_contract_shape(scaffold: Flask | Blueprint, settings: Settings) -> None:
     """Give every answer below it the contract's shape: ids and log, errors, CORS."""
     observability.observe(scaffold)
     errors.register(scaffold)
@@ -93,7 +93,7 @@ def _dress(scaffold: Flask | Blueprint, settings: Settings) -> None:
     )
 
 
-def _tell_true_methods(response: Response) -> Response:
+def _correct_allow_header(response: Response) -> Response:
     """Flask's own answer to OPTIONS counts what catches the unknown too."""
     if request.method == "OPTIONS" and request.url_rule and not request.url_rule.arguments:
         response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))

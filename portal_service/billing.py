@@ -19,13 +19,13 @@ def add_routes(bp: Blueprint) -> None:
 
 
 def create_portal_session() -> dict[str, Any]:
-    owner, fields = _spender(), inputs.json_body(portal.FIELDS)
+    owner, fields = _who_may_spend(), inputs.json_body(portal.FIELDS)
     return {"url": portal.session_url(services(), owner, fields, _origin())}
 
 
 def create_checkout_session() -> dict[str, Any]:
     deadline.allow(deadline.CHECKOUT_SECONDS)
-    owner, fields = _spender(), inputs.json_body(checkout.FIELDS)
+    owner, fields = _who_may_spend(), inputs.json_body(checkout.FIELDS)
     return {"url": checkout.session_url(services(), owner, fields, _origin())}
 
 
@@ -35,16 +35,16 @@ def show_subscription() -> dict[str, Any]:
 
 def refresh_subscription() -> dict[str, Any]:
     who = caller.signed_in(services())
-    caller.count(services(), who, "refresh", services().settings.refresh_rate_limit)
+    caller.enforce_limit(services(), who, "refresh", services().settings.refresh_rate_limit)
     refreshing.refresh(services(), who.clerk_user_id, inputs.json_body(refreshing.FIELDS))
     return _status(who)
 
 
-def _spender() -> str:
+def _who_may_spend() -> str:
     """The Clerk id of a caller who may spend: signed in as themselves, within the rate limit."""
     who = caller.signed_in(services())
     caller.refuse_impersonation(who)
-    caller.count(services(), who, "billing", services().settings.rate_limit)
+    caller.enforce_limit(services(), who, "billing", services().settings.rate_limit)
     return who.clerk_user_id
 
 

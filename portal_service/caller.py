@@ -43,7 +43,7 @@ def refuse_impersonation(caller: Caller) -> None:
         raise ServiceError("impersonation_not_allowed")
 
 
-def count(services: Services, caller: Caller, what: str, limit: str) -> None:
+def enforce_limit(services: Services, caller: Caller, what: str, limit: str) -> None:
     """Count this call against a limit per user. A broken counter lets people through.
 
     limit: as "30/minute". Raises ServiceError: rate_limited.

@@ -4,6 +4,7 @@ all sessions that a customer could pay one stays open: open_session.py.
 
 from contextlib import nullcontext
 from typing import Any
+from urllib.parse import unquote
 
 from portal_service import deadline, inputs, open_session
 from portal_service.entitlement import Account, best_row, is_running
@@ -89,7 +90,8 @@ def _with_session_id(url: str) -> str:
     """
     address, hash_, fragment = url.partition("#")
     path, _, query = address.partition("?")
-    kept = [part for part in query.split("&") if part and part.partition("=")[0] != _SESSION_ID]
+    parts = [part for part in query.split("&") if part]
+    kept = [part for part in parts if unquote(part.partition("=")[0]) != _SESSION_ID]
     query = "&".join([*kept, _SESSION_ID + "={CHECKOUT_SESSION_ID}"])
     return f"{path}?{query}{hash_}{fragment}"
 

@@ -11,7 +11,6 @@ from typing import Any
 from portal_service import inputs
 from portal_service.config import Plan, Settings
 from portal_service.deadline import OutOfTime
-from portal_service.errors import ServiceError
 from portal_service.observability import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
@@ -113,10 +112,6 @@ class Catalogue:
                     cure="Give STRIPE_SECRET_KEY the permission, see docs/security.md",
                 )
             return {}
-        except ServiceError as error:
-            if error.code != "portal_not_configured":  # what stripe_errors calls a missing one
-                raise
-            return None
 
     def _price_problems(self) -> Iterator[Problem]:
         for plan in self._settings.plans:

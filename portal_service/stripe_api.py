@@ -188,7 +188,10 @@ class Stripe:
         return [session.to_dict() for session in page.data]
 
     def expire_checkout_session(self, session_id: str) -> None:
-        self._call(lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o))
+        """Raises StripeRefused where it is not open any more."""
+        self._call(
+            lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o), may_come_late=True
+        )
 
     def ping(self) -> None:
         """The cheapest question that our key must be allowed to ask anyway."""
@@ -228,15 +231,16 @@ class Stripe:
         key: str | None = None,
         *,
         optional: bool = False,
+        may_come_late: bool = False,
     ) -> T:
-        """optional: the service does without, so a key that may not ask is no fault."""
+        """optional, may_come_late: see stripe_errors.translated."""
         options: dict[str, Any] = {"max_network_retries": self._retries()}
         if key:
             options["idempotency_key"] = key
         try:
             return ask(self._client, options)
         except stripe.StripeError as error:
-            raise translated(error, optional=optional) from error
+            raise translated(error, optional, may_come_late) from error
         except (AttributeError, TypeError) as error:
             # The SDK trips over an error body that is not Stripe's: a proxy's on the way.
             log(logging.ERROR, "stripe call failed", reason="garbage", exc_info=error)

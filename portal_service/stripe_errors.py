@@ -76,10 +76,13 @@ class NotAtStripe(StripeRefused):
         self.date = date
 
 
-def translated(error: stripe.StripeError, *, optional: bool = False) -> StripeFailed:
+def translated(
+    error: stripe.StripeError, optional: bool = False, may_come_late: bool = False
+) -> StripeFailed:
     """Stripe's error as ours. The log gets what an operator needs to mend it.
 
     optional: that our key may not ask this is no fault, and whoever asked tells it.
+    may_come_late: somebody else may have done it first, and then Stripe refuses it.
     """
     details = error.error
     code = getattr(details, "code", None) or error.code
@@ -91,7 +94,8 @@ def translated(error: stripe.StripeError, *, optional: bool = False) -> StripeFa
     if optional and error.http_status == 404:  # whatever the parameter is called
         translated = NotAtStripe(header_date(error.headers))
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
-    if isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
+    lost_a_race = isinstance(translated, StripeRefused) and may_come_late
+    if lost_a_race or isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
         level = logging.INFO  # two clicks at once: normal; and an old error was told before
     VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
     log(

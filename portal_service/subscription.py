@@ -46,7 +46,8 @@ def _id(reference: Any) -> str | None:
 
 def clerk_owner_of(stripe_object: StripeObject) -> str | None:
     """Clerk's id of the owner, as the metadata names it."""
-    return (stripe_object.get("metadata") or {}).get("clerk_user_id") or None
+    named = (stripe_object.get("metadata") or {}).get("clerk_user_id")
+    return named or None if isinstance(named, str) else None
 
 
 def clerk_owner_of_customer(subscription: StripeObject) -> str | None:

@@ -99,13 +99,20 @@ class Postgres:
 
     url: str
 
-    def __init__(self, data_dir: Path, settings: Mapping[str, str] | None = None) -> None:
-        """settings: of the server, instead of those that make tests fast."""
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: Mapping[str, str] | None = None,
+        programs: Path | None = None,
+    ) -> None:
+        """settings: of the server, instead of those that make tests fast.
+        programs: the folder of initdb and postgres, instead of the wheel's.
+        """
         self._settings = _FAST if settings is None else settings
         self.data_dir = data_dir.absolute()
         self.log = self.data_dir / "log"
         self._data = self.data_dir / "data"
-        self._bin = _wheel() / "pginstall" / "bin"
+        self._bin = programs or _wheel() / "pginstall" / "bin"
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
 
@@ -183,7 +190,7 @@ class Postgres:
                     str(self._bin / "initdb"),
                     *("-D", self._directory, "-U", "supabase_admin", "--pwfile=/dev/stdin"),
                     *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
-                    *("--set", "scram_iterations=16"),  # a random password needs no slow hash
+                    *self._fast_logins(),
                 ],
                 stdin=stdin,
                 stdout=subprocess.PIPE,
@@ -250,6 +257,12 @@ class Postgres:
             connection.execute(_USERS)
         with self._admin() as admin:  # the name says that it is complete
             admin.execute("alter database making_app rename to app")
+
+    def _fast_logins(self) -> list[str]:
+        """A random password needs no slow hash. Postgres 15 knows no other."""
+        asked = [str(self._bin / "initdb"), "--version"]
+        version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        return [] if ") 15" in version else ["--set", "scram_iterations=16"]
 
     @property
     def _directory(self) -> str:

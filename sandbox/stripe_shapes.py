@@ -83,9 +83,9 @@ def shown(value: Any) -> Any:
     copied = {name: shown(each) for name, each in value.items()}
     for name in UNLESS_EXPANDED.get(str(kind), ()):
         copied.pop(name, None)
-    if kind == "subscription":
-        items = copied["items"]
-        items["has_more"] = len(items["data"]) > ITEMS_SHOWN
+    if kind == "subscription" and "items" in copied:
+        items = copied["items"]  # an event's, when it is listed, are the first page already
+        items["has_more"] = items["has_more"] or len(items["data"]) > ITEMS_SHOWN
         items["data"] = items["data"][:ITEMS_SHOWN]
     if kind == "billing_portal.configuration":
         copied["features"].get("subscription_update", {}).pop("products", None)

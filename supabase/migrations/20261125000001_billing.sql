@@ -10,6 +10,17 @@ begin;
 set local lock_timeout = '3s';
 set local client_min_messages = warning;  -- Postgres' own "already exists" would bury our notices
 
+do $$
+begin
+  if to_regclass('public.subscriptions') is not null and not exists (
+    select from pg_catalog.pg_attribute
+    where attrelid = to_regclass('public.subscriptions') and attname = 'clerk_owner_id'
+  ) then
+    raise exception 'public.subscriptions is not upgraded: run the file before this one first.';
+  end if;
+end
+$$;
+
 
 -- Tables ------------------------------------------------------------------------------------------
 
@@ -282,10 +293,10 @@ begin
     'gone_customers', coalesce((
       select jsonb_agg(g.stripe_customer_id order by g.stripe_customer_id)
       from public.gone_customers g
-      where g.livemode = billing_account.livemode and g.stripe_customer_id in (
+      where g.livemode = billing_account.livemode and g.stripe_customer_id = any (array(
         select customer
         union all
-        select one ->> 'stripe_customer_id' from jsonb_array_elements(subscriptions) as one)
+        select one ->> 'stripe_customer_id' from jsonb_array_elements(subscriptions) as one))
     ), '[]'),
     'subscriptions', subscriptions
   );

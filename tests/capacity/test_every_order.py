@@ -22,14 +22,15 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HTTPClient, "_sleep_time_seconds", lambda self, retries: 0)
 
 
-@pytest.fixture(params=["nobody is slow", "everybody is slow"])
-def patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How long one waits for somebody else's creation: for ever, or not at all, in which case each
-    creation counts as a slow one.
-    """
-    slow = 0.0 if request.param == "everybody is slow" else 1e9
-    monkeypatch.setattr(open_session, "SLOW_SECONDS", slow)
-    return str(request.param)
+@pytest.fixture
+def nobody_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_session, "SLOW_SECONDS", 1e9)
+
+
+@pytest.fixture
+def everybody_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for somebody else's creation, and each one counts as a slow one."""
+    monkeypatch.setattr(open_session, "SLOW_SECONDS", 0.0)
 
 
 STAGE = cache(Stage)
@@ -73,8 +74,8 @@ def check(stage: Stage, clicks: list[Click]) -> None:
     elif UNAVAILABLE in outcomes:
         assert len(stage.sessions("open")) <= 1
     else:
-        (still_open,) = stage.sessions("open")
-        assert still_open["url"] in outcomes
+        assert len(stage.sessions("open")) == 1
+        assert stage.sessions("open")[0]["url"] in outcomes
     for click in clicks:
         if click.outcome == UNAVAILABLE and not running:
             assert stage.click(click.wish).startswith("http"), "a second click does not help"
@@ -96,3 +97,51 @@ def play(make, wishes, turns, event=None) -> int:
         except AssertionError as error:
             raise AssertionError(f"order {order}: {[c.outcome for c in clicks]}") from error
     return count
+
+
+TWO = ("pro", "team")
+THE_SAME = ("pro", "pro")
+THREE = ("pro", "team", "pro de")
+
+
+@pytest.mark.parametrize(
+    "page, wishes", [(None, TWO), (None, THE_SAME), ("pro", ("pro de", "team"))], ids=str
+)
+def test_two_at_once(nobody_is_slow: None, page: str | None, wishes: tuple[str, ...]) -> None:
+    assert play(stage(page=page), wishes, turns=9) > 10
+
+
+def test_three_at_once(nobody_is_slow: None) -> None:
+    assert play(stage(), THREE, turns=1) > 30
+
+
+@pytest.mark.parametrize("wishes", [TWO, THE_SAME], ids=str)
+def test_somebody_pays_at_any_moment(nobody_is_slow: None, wishes: tuple[str, ...]) -> None:
+    assert play(stage(ALL, page="pro"), wishes, turns=1, event=pay) > 30
+
+
+def foreign(stage: Stage, _: list[Click]) -> None:
+    """The team's own code makes a session for the same customer."""
+    order = {"mode": "subscription", "line_items": [{"price": "price_other", "quantity": 1}],
+             "success_url": "https://app.example.com/", "customer": stage.customer}  # fmt: skip
+    stage.services.stripe.create_checkout_session(order, f"foreign {id(stage)}")
+
+
+def test_a_session_that_is_not_ours_is_made_at_any_moment(nobody_is_slow: None) -> None:
+    assert play(stage(), TWO, turns=1, event=foreign) > 30
+    assert [s["status"] for s in STAGE().state.sessions.values() if not s["metadata"]] == ["open"]
+
+
+def test_where_everybody_is_slow(everybody_is_slow: None) -> None:
+    assert play(stage(), TWO, turns=2) > 30
+
+
+def test_where_everybody_is_slow_and_somebody_pays(everybody_is_slow: None) -> None:
+    assert play(stage({LIST, CREATE}, page="pro"), TWO, turns=1, event=pay) > 30
+
+
+@pytest.mark.parametrize("faulty", [{0}, {0, 1, 2}], ids=str)
+def test_errors_that_stripe_keeps_lock_nobody_out(
+    everybody_is_slow: None, faulty: set[int]
+) -> None:
+    assert play(stage(faulty=faulty), TWO, turns=1) > 10

@@ -2,7 +2,10 @@
 when Stripe changes its mind between two of our questions.
 """
 
+import itertools
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -29,6 +32,7 @@ from sandbox.world import World
 LIST_SUBSCRIPTIONS = "GET /v1/subscriptions"
 LIST_SESSIONS = "GET /v1/checkout/sessions"
 CREATE = "POST /v1/checkout/sessions"
+PLANS = ("pro", "team")
 SESSION_ID = "checkout_session_id={CHECKOUT_SESSION_ID}"
 
 
@@ -242,6 +246,30 @@ def test_all_other_open_sessions_of_ours_expire_before_one_is_given_back(
         LIST_SESSIONS, LIST_SUBSCRIPTIONS, "POST /v1/checkout/sessions/cs_test_ours/expire",
     ]  # fmt: skip
     assert statuses(world.stripe) == ["open", "expired", "open", "open", "complete"]
+
+
+def test_two_different_wishes_at_once_leave_one_open_session(
+    service_at: Callable[..., Service], other_stripe: OtherStripe
+) -> None:
+    service, stripe = service_at(other_stripe), other_stripe.state
+    service.checkout(body={"plan": "pro"})  # the customer is known from here on
+    (first,) = stripe.sessions.values()
+    stripe.checkout(first["id"], "expire")
+    both_listed, listings = threading.Barrier(2, timeout=10), itertools.count()
+
+    def meet_once(method: str, path: str) -> None:
+        if f"{method} {path}" == LIST_SESSIONS and next(listings) < 2:
+            both_listed.wait()
+
+    other_stripe.held = meet_once
+
+    with ThreadPoolExecutor(2) as tabs:
+        answers = list(tabs.map(lambda plan: service.checkout(body={"plan": plan}), PLANS))
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert sorted(statuses(stripe)) == ["expired", "expired", "open"]
+    (still_open,) = (s["url"] for s in stripe.sessions.values() if s["status"] == "open")
+    assert still_open in [(answer.json or {})["url"] for answer in answers]
 
 
 def test_a_fault_of_stripes_that_is_new_makes_no_second_customer(

@@ -20,9 +20,7 @@ from service_under_test import (
 
 from portal_service import health
 from portal_service.config import Plan
-from sandbox.stripe_api import create_app as create_stripe
-from sandbox.web import Server
-from sandbox.world import World
+from sandbox.world import STRIPE_KEY, World
 
 BAD_PRICE = Plan("pro", ("price_of_live_mode",))
 
@@ -99,7 +97,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def after_the_look() -> None:
     for thread in threading.enumerate():
-        if thread.name == "configuration":
+        if thread.name == health.LOOK_NAME:
             thread.join(10)
 
 
@@ -165,7 +163,7 @@ def test_all_is_up_where_all_is_there(service: Service, log: Log) -> None:
 def test_it_is_told_once_and_over_when_it_is_mended(
     world: World, service: Service, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "CONFIGURATION_SECONDS", 0.0)
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr("portal_service.plans.KEPT_SECONDS", 0.0)
     archived(world)
     for _ in range(3):
@@ -188,7 +186,7 @@ def test_it_is_looked_up_every_few_minutes_and_never_by_a_probe(
         service.root("/readyz")
     after_the_look()
     assert price_questions(world.stripe) == asked
-    assert health.CONFIGURATION_SECONDS >= 120
+    assert health.LOOK_SECONDS >= 120
 
 
 def test_a_stripe_that_does_not_answer_is_no_wrong_setting(
@@ -203,14 +201,9 @@ def test_a_stripe_that_does_not_answer_is_no_wrong_setting(
 def test_a_key_without_the_permission_is_one_line_and_no_fault(
     world: World, make_service: MakeService, ada: str, log: Log
 ) -> None:
-    key = "rk_test_narrow"
-    forbidden = {key: ["/v1/prices", "/v1/billing_portal/configurations"]}
-    narrow = create_stripe(world.stripe, world.faults, {key}, forbidden=forbidden)
-    with Server(narrow) as server:
-        service = make_service(
-            stripe_secret_key=key, stripe_api_base=server.url, portal_configuration="bpc_x"
-        )
-        assert stripe_state(service) == "up"
+    world.stripe.forbidden[STRIPE_KEY] = ["/v1/prices", "/v1/billing_portal/configurations"]
+
+    assert stripe_state(make_service(portal_configuration="bpc_x")) == "up"
     assert log.line("the Stripe key may not read prices")["level"] == "WARNING"
     assert log.line("the Stripe key may not read portal configurations")["level"] == "WARNING"
     assert not [line for line in log.lines if line["level"] == "ERROR"]

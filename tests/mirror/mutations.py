@@ -143,6 +143,33 @@ IN_PYTHON: dict[str, tuple[ModuleType, Callable[[str], str]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Seeded:
+    """A bug in a file of the package, and the tests that it must turn red."""
+
+    file: str
+    edit: Edit
+    tests: str
+
+
+IN_THE_PACKAGE = {
+    "an ended row is written again": Seeded(
+        "portal_service/mirror.py",
+        Edit("if row is not None and over and not differences(row, new_row):", "if False:"),
+        "tests/unit/test_mirror_customer.py",
+    ),
+    "the key of a checkout names the wish": Seeded(
+        "portal_service/open_session.py",
+        Edit(
+            "_key(services, customer, ours), listed",
+            "_key(services, customer, ours) + fingerprint, listed",
+        ),
+        "tests/integration/test_checkout_facts.py::"
+        "test_two_different_wishes_at_once_leave_one_open_session",
+    ),
+}
+
+
 @contextmanager
 def in_postgres(owner: psycopg.Connection, name: str) -> Iterator[None]:
     """The function with this bug, until the block ends."""

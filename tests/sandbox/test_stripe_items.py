@@ -63,8 +63,11 @@ def test_only_the_first_ten_items_are_within(account, client):
         for what in ("created", "updated")
     )
 
+    heard = client.v1.events.retrieve(created["id"]).to_dict()
+
     for shown in (
         client.v1.subscriptions.retrieve(id).to_dict()["items"],
+        heard["data"]["object"]["items"],
         listed.to_dict()["items"],
         created["data"]["object"]["items"],
         updated["data"]["object"]["items"],

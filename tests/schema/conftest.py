@@ -4,11 +4,28 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from postgres_15 import running, why_not
 from project import Project
 from schema_database import USERS, Database
 from shape import Shape
 
 from sandbox.postgres import HOSTED, Postgres
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--postgres-15", action="store_true", help="run all of this on Postgres 15")
+
+
+@pytest.fixture(scope="session")
+def postgres(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Postgres]:
+    """The wheel's server or, with --postgres-15, Debian's."""
+    older = request.config.getoption("--postgres-15", default=False)
+    if older and (reason := why_not()):
+        pytest.skip(reason)
+    with running() if older else Postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -283,7 +283,18 @@ def test_the_teams_columns_defaults_and_foreign_keys_survive(make, subscription)
 def test_own_columns_may_have_any_name(make, subscription):
     names = "said", "written", "content", "owner", "customer", "app_user", "unclaimed", "typed"
     names += "subscription", "named", "expected_revision", "upsert_subscription", "item", "id"
-    names += "names", "one", "told", "way", "word", "words", "hurdles", "state", "rule", "subscriptions"
+    names += (
+        "names",
+        "one",
+        "told",
+        "way",
+        "word",
+        "words",
+        "hurdles",
+        "state",
+        "rule",
+        "subscriptions",
+    )
     own = ", ".join(f"{name} text default 'x'" for name in names)
     db = make(table(f"user_id uuid, {own}"))
     db.migrate()
@@ -318,9 +329,7 @@ def test_a_serial_id_can_be_given_by_the_service(make, subscription):
 
 
 def test_an_id_from_a_sequence_that_the_table_only_uses_can_be_given_too(make, subscription):
-    db = make(
-        "create sequence ids;" + table("id bigint primary key default nextval('ids')")
-    )
+    db = make("create sequence ids;" + table("id bigint primary key default nextval('ids')"))
     db.migrate()
     ids = [row["id"] for row in works(db, subscription)]
     assert ids == sorted(set(ids))

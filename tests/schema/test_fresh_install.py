@@ -88,7 +88,9 @@ def test_postgrest_is_told_to_read_the_schema_again(make):
 )
 @pytest.mark.parametrize("user_id", [None, "uuid", "bigint", "text"])
 def test_every_lookup_has_an_index(make, query, user_id):
-    db = make(f"create table subscriptions (user_id {user_id}, cancel_at timestamptz)" if user_id else "")
+    db = make(
+        f"create table subscriptions (user_id {user_id}, cancel_at timestamptz)" if user_id else ""
+    )
     db.migrate()
     with psycopg.connect(db.url) as connection:
         connection.execute("set enable_seqscan = off")

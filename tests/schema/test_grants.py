@@ -12,6 +12,7 @@ CALLS = {
     "mark_customer": "select mark_customer('cus_1', false, true)",
     "upsert_subscription": "select upsert_subscription('{}')",
     "billing_notices": "select billing_notices()",
+    "billing_trial_write": "select billing_trial_write()",
     "claim": "select billing_private.claim(null, null, null, null)",
     "reader_owners": "select billing_private.reader_owners()",
     "reader_user_ids": "select billing_private.reader_user_ids()",
@@ -64,8 +65,7 @@ def privileges(db, role, kind, name):
 def sequences(db):
     found = "select relname from pg_class where relkind = 'S'"
     return [
-        row["relname"]
-        for row in db.owner(f"{found} and relnamespace = 'public'::regnamespace")
+        row["relname"] for row in db.owner(f"{found} and relnamespace = 'public'::regnamespace")
     ]
 
 
@@ -129,8 +129,7 @@ def test_each_function_is_for_whom_it_is_named(db, role, function):
 
 def test_the_list_of_functions_is_complete(db):
     made = db.owner(
-        "select proname, prosecdef, proconfig from pg_proc"
-        f" where pronamespace {OF_OURS}"
+        f"select proname, prosecdef, proconfig from pg_proc where pronamespace {OF_OURS}"
     )
     assert {row["proname"] for row in made} == set(CALLS)
     definers = {row["proname"]: row["proconfig"] for row in made if row["prosecdef"]}

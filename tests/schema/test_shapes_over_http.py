@@ -105,6 +105,8 @@ def changed(path: str, was: Any, now: Any, told: str) -> Iterator[str]:
     if path == "as the payer":
         if isinstance(was, list) and now == "22P02" and not re.search(r"auth\.uid", told):
             yield f"the payer can't read any more: {now}"
+    elif was == "42P01":
+        return  # there was no such table
     elif not isinstance(was, list) or not isinstance(now, list):
         if was != now:
             yield f"{path} answers {now}, not {was}"
@@ -134,7 +136,7 @@ def the_service_works(api: Api) -> Iterator[str]:
             "expected_revision": first[0]["revision"],
         },
     )
-    if not isinstance(again, list) or again[0]["revision"] <= first[0]["revision"]:
+    if not isinstance(again, list) or not again or again[0]["revision"] <= first[0]["revision"]:
         yield f"its next word is answered {again}"
     who = {"clerk_owner_id": "user_new", "livemode": True}
     account = api.ask("rpc/billing_account", who)
@@ -147,5 +149,5 @@ def the_service_works(api: Api) -> Iterator[str]:
     if not isinstance(api.ask("rpc/billing_notices", {}), list):
         yield "billing_notices can't be asked"
     mine = api.ask("subscriptions?select=status", role="authenticated", sub="user_new")
-    if mine != [{"status": "active"}] and not isinstance(mine, str):
+    if isinstance(mine, list) and {"status": "active"} not in mine:
         yield f"the buyer reads {mine}"

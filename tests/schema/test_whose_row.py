@@ -78,7 +78,9 @@ def test_another_row_of_the_customer_gives_its_owner_before_metadata(db, subscri
     assert customers(db) == {("user_ann", False, "cus_0")}
 
 
-def test_a_subscription_on_a_second_customer_is_found_by_its_owner_without_users(make, subscription):
+def test_a_subscription_on_a_second_customer_is_found_by_its_owner_without_users(
+    make, subscription
+):
     db = make()
     db.migrate()
     db.link("user_ann", "cus_0")
@@ -135,7 +137,12 @@ def test_a_customer_whose_rows_are_of_another_owner_is_not_linked(db, subscripti
 def test_a_customer_is_gone_in_one_mode_until_it_is_there_again(db, subscription):
     db.link("user_ann", "cus_1")
     db.write(subscription | {"stripe_customer_id": "cus_2"}, clerk="user_ann")
-    for customer, livemode in [("cus_1", False), ("cus_2", False), ("cus_1", True), ("cus_9", False)]:
+    for customer, livemode in [
+        ("cus_1", False),
+        ("cus_2", False),
+        ("cus_1", True),
+        ("cus_9", False),
+    ]:
         for _ in range(2):
             db.service("select mark_customer(%s, %s, true)", customer, livemode)
     assert db.account("user_ann")["gone_customers"] == ["cus_1", "cus_2"]

@@ -47,7 +47,11 @@ WHO: dict[str, tuple[str, dict[str, Any]]] = {
 }
 ROWS = {"ann's", "new's", "dan's 1", "dan's 2", "bob's", "nobody's", "an empty one"}
 # Rows that have an owner, whosever their user and their customer are.
-OWNED = {"owned, of ann's user": "user_own", "owned, of new's customer": "user_own", "org's": "org_1"}
+OWNED = {
+    "owned, of ann's user": "user_own",
+    "owned, of new's customer": "user_own",
+    "org's": "org_1",
+}
 ROWS |= set(OWNED)
 SEEN = dict.fromkeys(WHO, set[str]()) | {
     "another signed-in user": {"bob's"},
@@ -285,7 +289,9 @@ def test_who_calls_which_function_over_http(
     assert content(db) == before
 
 
-@pytest.mark.parametrize("function", ["reader_owners", "reader_user_ids", "reader_customers", "claim"])
+@pytest.mark.parametrize(
+    "function", ["reader_owners", "reader_user_ids", "reader_customers", "claim"]
+)
 def test_what_policies_ask_can_not_be_called_over_http(
     api: Api, db: Database, function: str
 ) -> None:

@@ -83,7 +83,8 @@ class FakeStripe:
     def __init__(self) -> None:
         self.subscriptions: dict[str, Json] = {}
         self.sessions: dict[str, Json] = {}
-        self.customers = {"cus_1"}
+        self.customers = {"cus_1"}  # those whose subscriptions can be listed
+        self.deleted: set[str] = set()  # which go on being listed
         self.date: datetime | None = STRIPES_NOW
         self.asked: list[str] = []
         self.before_answer: Callable[[], None] = lambda: None
@@ -107,8 +108,9 @@ class FakeStripe:
         found = [one for one in all_ if customer_of(one) == customer]
         return found, self.date
 
-    def customer(self, customer: str) -> Json:
-        return {"id": customer, "deleted": customer not in self.customers}
+    def is_gone(self, customer: str) -> bool:
+        self.asked.append(f"is {customer} gone")
+        return customer in self.deleted
 
     def checkout_session(self, session_id: str) -> Json:
         self.asked.append(session_id)

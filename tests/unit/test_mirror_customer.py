@@ -175,10 +175,33 @@ def test_a_customer_whom_stripe_has_after_all_is_not_gone(
     assert world.database.gone == ({"cus_other"} if known_as_gone else {"cus_1", "cus_other"})
 
 
-def test_a_customer_without_subscriptions_is_not_gone_either(world: World) -> None:
+@pytest.mark.parametrize("deleted", [True, False])
+@pytest.mark.parametrize("known_as_gone", [True, False])
+def test_stripe_goes_on_listing_for_a_customer_that_was_deleted(
+    world: World, deleted: bool, known_as_gone: bool
+) -> None:
+    customer = {"id": "cus_1", "object": "customer"} | ({"deleted": True} if deleted else {})
+    world.stripe.has(ENDED | {"customer": customer})
+    world.database.gone = {"cus_1"} if known_as_gone else set()
+    world.refresh_customer(gone=world.database.gone)
+    assert world.database.gone == ({"cus_1"} if deleted else set())
+    assert world.stripe.asked == ["cus_1"]
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_of_a_gone_customer_without_subscriptions_stripe_is_asked_itself(
+    world: World, deleted: bool
+) -> None:
     world.database.gone = {"cus_1"}
+    world.stripe.deleted = {"cus_1"} if deleted else set()
     assert world.refresh_customer(gone=["cus_1"]) == []
-    assert world.database.gone == set()
+    assert world.stripe.asked == ["cus_1", "is cus_1 gone"]
+    assert world.database.gone == world.stripe.deleted
+
+
+def test_of_any_other_one_it_is_not(world: World) -> None:
+    assert world.refresh_customer() == []
+    assert world.stripe.asked == ["cus_1"]
 
 
 def test_a_subscription_that_names_a_customer_is_no_sign_of_life(world: World) -> None:

@@ -164,6 +164,28 @@ def test_one_thing_is_asked_for_by_id(at_stripe: Any, ours: Stripe, path: str, a
     assert type(found) is dict
 
 
+@pytest.mark.parametrize(
+    ("answer", "gone"),
+    [
+        ({"json": {"id": "cus_1", "object": "customer"}}, False),
+        ({"json": {"id": "cus_1", "object": "customer", "deleted": True}}, True),
+        (refused(404, code="resource_missing", param="id"), True),
+        (refused(404, code="resource_missing", param="customer"), True),
+    ],
+)
+def test_a_customer_is_gone_when_it_was_deleted_or_never_there(
+    at_stripe: Any, ours: Stripe, answer: Json, gone: bool
+) -> None:
+    at_stripe.get(f"{API}/customers/cus_1", **answer)
+    assert ours.is_gone("cus_1") is gone
+
+
+def test_nobody_is_gone_because_stripe_does_not_answer(at_stripe: Any, ours: Stripe) -> None:
+    at_stripe.get(f"{API}/customers/cus_1", **BROKEN)
+    with pytest.raises(StripeUnavailable):
+        ours.is_gone("cus_1")
+
+
 def test_a_customer_is_made_of_metadata_alone(at_stripe: Any, ours: Stripe) -> None:
     at_stripe.post(f"{API}/customers", json={"id": "cus_9", "object": "customer"})
     assert ours.create_customer({"clerk_user_id": "user_ada"}, "the key") == "cus_9"

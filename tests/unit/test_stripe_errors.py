@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ from portal_service.stripe_errors import (
     KeyInUse,
     KeyReused,
     NotAtStripe,
+    StripeFailed,
     StripeRefused,
     StripeUnavailable,
 )
@@ -167,6 +169,10 @@ KINDS: list[Any] = [
                  id="a key in use, by its type"),
     pytest.param(refused(409, code="idempotency_key_in_use"), KeyInUse, StripeUnavailable,
                  id="a key in use, by its code"),
+    pytest.param(refused(429, code="lock_timeout"), KeyInUse, StripeUnavailable,
+                 id="a lock, as too many requests"),
+    pytest.param(refused(429, code="rate_limit"), StripeUnavailable, StripeFailed,
+                 id="too many requests"),
     pytest.param(refused(400, type="idempotency_error"), KeyReused, StripeRefused,
                  id="a key with other parameters"),
     pytest.param(refused(401), KeyForbidden, ServiceError, id="no key"),
@@ -190,12 +196,56 @@ def test_what_a_caller_acts_on_has_a_type_of_its_own(
     assert isinstance(error.value, parent)
 
 
-def test_a_click_that_lost_is_nothing_to_warn_of(at_stripe: Any, ours: Stripe, log: Log) -> None:
-    at_stripe.post(f"{API}/customers", **refused(400, type="idempotency_error"))
-    with pytest.raises(KeyReused):
+REPLAYED = {"headers": {"Idempotent-Replayed": "true"}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refused(400, type="idempotency_error"),
+        refused(409, code="idempotency_key_in_use"),
+        refused(409, code="lock_timeout"),
+        refused(500, type="api_error") | REPLAYED,
+        refused(400, code="parameter_unknown") | REPLAYED,
+    ],
+)
+def test_a_click_that_lost_and_an_old_error_are_nothing_to_warn_of(
+    at_stripe: Any, ours: Stripe, log: Log, answer: Json
+) -> None:
+    at_stripe.post(f"{API}/customers", **answer)
+    with pytest.raises(StripeFailed):
         ours.create_customer({}, "the key")
     assert log.at(logging.INFO) == ["stripe call failed"]
     assert len(log.messages) == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda s: s.price("price_pro"), lambda s: s.portal_configuration("bpc_1")],
+    ids=["price", "portal configuration"],
+)
+def test_whoever_asks_for_more_than_is_needed_tells_that_the_key_may_not(
+    at_stripe: Any, ours: Stripe, log: Log, ask: Ask
+) -> None:
+    at_stripe.get(re.compile(".*"), **refused(403))
+    with pytest.raises(KeyForbidden):
+        ask(ours)
+    assert log.messages == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [refused(400), refused(402), refused(403), refused(400, code="parameter_x"), BROKEN],
+    ids=lambda answer: str(answer["status"]),
+)
+@pytest.mark.parametrize("replayed", [True, False])
+def test_any_error_may_be_one_that_stripe_kept_with_the_key(
+    at_stripe: Any, ours: Stripe, answer: Json, replayed: bool
+) -> None:
+    at_stripe.post(f"{API}/customers", **answer, **(REPLAYED if replayed else {}))
+    with pytest.raises(StripeFailed) as error:
+        ours.create_customer({}, "the key")
+    assert error.value.replayed is replayed
 
 
 error_fields = st.fixed_dictionaries(

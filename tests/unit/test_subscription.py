@@ -85,6 +85,7 @@ def test_a_subscription_of_today_fills_every_column() -> None:
 
 def test_the_columns_are_those_that_the_database_is_asked_for() -> None:
     assert tuple(written(subscription())) == COLUMNS
+    assert row_of(subscription(), PLANS, None)["as_of"] is None
 
 
 def test_an_old_payload_gives_the_same_row_as_one_of_today() -> None:
@@ -217,9 +218,6 @@ def test_every_item_is_kept_in_its_order_with_its_own_period() -> None:
         row_item(),
         row_item("price_metered", None, quantity=None),
     ]
-
-
-def test_the_items_of_an_old_payload_end_with_the_subscription() -> None:
     assert written(old_subscription())["items"] == [row_item()]
 
 
@@ -271,15 +269,15 @@ def test_paused_collection_is_kept_beside_the_status(
     assert (kept["pause_collection"], kept["pause_resumes_at"]) == (behavior, resumes_at)
 
 
-def test_a_state_without_a_moment_has_no_as_of() -> None:
-    assert row_of(subscription(), PLANS, None)["as_of"] is None
-
-
 @pytest.mark.parametrize(
     ("metadata", "named"),
     [
         ({"clerk_user_id": "user_ada"}, "user_ada"),
         ({"clerk_user_id": ""}, None),
+        ({"clerk_user_id": None}, None),
+        ({"clerk_user_id": ["user_ada"]}, None),
+        ({"clerk_user_id": {"id": "user_ada"}}, None),
+        ({"clerk_user_id": 7}, None),
         ({"user_id": "7"}, None),
         ({}, None),
         (None, None),

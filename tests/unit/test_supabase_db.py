@@ -193,6 +193,13 @@ def test_rows_are_read_in_pages(
     assert int(asked["limit"]) > 100
 
 
+def test_gone_customers_are_those_of_the_keys_mode(supabase: Supabase, database: Database) -> None:
+    supabase.answer(json=[{"stripe_customer_id": "cus_0"}, {"stripe_customer_id": "cus_9"}])
+    assert database.gone_customers() == ["cus_0", "cus_9"]
+    assert supabase.request.url.path == "/rest/v1/gone_customers"
+    assert supabase.request.url.params["livemode"].lower() == "eq.false"
+
+
 def test_rows_are_found_by_their_ids(supabase: Supabase, database: Database) -> None:
     supabase.answer(json=[row(stripe_subscription_id="sub_2")])
     assert set(database.rows_by_id(["sub_1", "sub_2"])) == {"sub_2"}

@@ -26,6 +26,7 @@ ASKS: dict[str, Ask] = {
     "row": lambda d: d.row("sub_1"),
     "customer": lambda d: d.knows_customer("cus_1"),
     "rows": lambda d: d.rows(),
+    "gone": lambda d: d.gone_customers(),
     "rows by id": lambda d: d.rows_by_id(["sub_1"]),
     "schema": lambda d: d.missing_schema(),
 }
@@ -103,6 +104,7 @@ def test_every_broken_line_is_the_database_unavailable(
 ANSWERS: dict[str, Any] = {
     "account": NOBODY, "link": [], "mark": [], "write": [row()], "row": [row()],
     "customer": [{"clerk_owner_id": "user_ada"}], "rows": [row()], "rows by id": [row()],
+    "gone": [{"stripe_customer_id": "cus_0"}],
 }  # fmt: skip
 
 

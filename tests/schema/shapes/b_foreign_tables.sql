@@ -17,8 +17,10 @@ insert into users values ('00000000-0000-0000-0000-00000000000a', 'user_old', 'c
 insert into subscriptions (user_id, stripe_subscription_id, status)
   values ('00000000-0000-0000-0000-00000000000a', 'sub_OldPayer0000000000000001', 'active');
 -- as supabase_admin
-create foreign data wrapper stripe_wrapper;
-create server stripe_server foreign data wrapper stripe_wrapper;
+create extension postgres_fdw;
+create server stripe_server foreign data wrapper postgres_fdw
+  options (host '127.0.0.1', port '1', dbname 'stripe');
+create user mapping for public server stripe_server options (user 'nobody', password 'none');
 create schema stripe;
 create foreign table stripe.customers (id text, email text, attrs jsonb) server stripe_server;
 create foreign table public.stripe_subscriptions (id text, customer text) server stripe_server;
