@@ -8,6 +8,7 @@ Knows no HTTP and no SQL. docs/ordering.md says what each part is for.
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -28,17 +29,15 @@ from portal_service.subscription import (
     Row,
     StripeObject,
     clerk_owner_of,
-    clerk_owner_of_customer,
-    customer_of,
     differences,
     has_more_items,
     is_ignored,
     is_of_deleted_customer,
-    is_ours,
     row_of,
     subscription_of,
 )
 from portal_service.supabase_db import Database
+from portal_service.whose import is_somebody_elses, named_owner
 
 Event = dict[str, Any]
 Outcome = Literal["applied", "refreshed", "unchanged", "ignored"]
@@ -144,7 +143,7 @@ class Mirror:
         over = row is not None and row["status"] in ENDED and row["clerk_owner_id"]
         if row is not None and over and not differences(row, new_row):
             return
-        if not self._write(new_row, row, self._owner(subscription, None)):
+        if not self._write(new_row, row, self._named(subscription)):
             self.refresh(subscription["id"])
 
     def _is_for_us(self, event: Event) -> bool:
@@ -163,9 +162,10 @@ class Mirror:
         if whole and release == OUR_RELEASE and not subscription.get("test_clock"):
             stamp = datetime.fromtimestamp(event["created"], UTC)
             new_row = row_of(subscription, self._settings.plans, stamp)
-            if self._upsert(new_row, self._owner(subscription, None), None):
+            if self._upsert(new_row, self._named(subscription), None):
                 return "applied"
-        if whole and self._is_none_of_ours(subscription, subscription["id"]):
+        known = not whole or self._database.row(subscription["id"])
+        if not known and self._is_somebody_elses(subscription):
             return "ignored"
         return self.refresh(subscription["id"])
 
@@ -186,10 +186,10 @@ class Mirror:
                 new_row = self._without_stripe(subscription_id, row, missing.date)
                 owner = None
             else:
-                if row is None and self._is_none_of_ours(subscription, None):
+                if row is None and self._is_somebody_elses(subscription):
                     return "ignored"
                 new_row = row_of(subscription, self._settings.plans, date)
-                owner = self._owner(subscription, flight)
+                owner = self._named(subscription, flight.notes)
             if new_row is None:
                 return "ignored"
             stored = self._write(new_row, row, owner)
@@ -236,35 +236,11 @@ class Mirror:
         return {**content, "status": "canceled", "as_of": ended,
                 "ended_at": row["ended_at"] or ended}  # fmt: skip
 
-    def _owner(self, subscription: StripeObject, flight: Flight[Outcome] | None) -> str | None:
-        """Whom the metadata names: the subscription's, its checkout session's, its customer's. It
-        counts only on a subscription to one of our plans: others may write anything there.
-        """
-        if not is_ours(subscription, self._settings.plans):
-            return None
-        named = [
-            clerk_owner_of(subscription),
-            *(flight.notes if flight else ()),
-            clerk_owner_of_customer(subscription),
-        ]
-        return next((name for name in named if name), None)
+    def _named(self, subscription: StripeObject, of_sessions: Iterable[str] = ()) -> str | None:
+        return named_owner(subscription, self._settings.plans, of_sessions)
 
-    def _is_none_of_ours(self, subscription: StripeObject, subscription_id: str | None) -> bool:
-        """Whether it is somebody else's: none of our plans, no row, and no known customer or only
-        ignored products.
-
-        subscription_id: where it isn't known yet that there is no row.
-        """
-        if is_ours(subscription, self._settings.plans):
-            return False
-        if subscription_id and self._database.row(subscription_id):
-            return False
-        customer = customer_of(subscription)
-        return (
-            self._is_ignored(subscription)
-            or customer is None
-            or not self._database.knows_customer(customer)
-        )
+    def _is_somebody_elses(self, subscription: StripeObject) -> bool:
+        return is_somebody_elses(subscription, self._settings, self._database)
 
     def _is_ignored(self, subscription: StripeObject) -> bool:
         return is_ignored(subscription, self._settings.plans, self._settings.ignored_products)

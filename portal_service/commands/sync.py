@@ -25,15 +25,12 @@ from portal_service.subscription import (
     ENDED,
     Row,
     StripeObject,
-    clerk_owner_of,
-    clerk_owner_of_customer,
     customer_of,
     differences,
-    is_ignored,
-    is_ours,
     is_running_at_stripe,
     row_of,
 )
+from portal_service.whose import is_somebody_elses, named_owner
 
 _BATCH = 100
 _LINE_EVERY = 1000
@@ -158,7 +155,7 @@ def _compare(of: Services, report: Report, batch: list[StripeObject]) -> list[st
     to_do = []
     for subscription in batch:
         row = rows.get(subscription["id"])
-        if row is None and not _concerns_us(of, subscription):
+        if row is None and is_somebody_elses(subscription, of.settings, of.database):
             continue
         if _note(of, report, row, subscription):
             to_do.append(subscription["id"])
@@ -166,15 +163,6 @@ def _compare(of: Services, report: Report, batch: list[StripeObject]) -> list[st
         if customer and is_running_at_stripe(subscription):
             report.running_of_customer.setdefault(customer, []).append(subscription["id"])
     return to_do
-
-
-def _concerns_us(of: Services, subscription: StripeObject) -> bool:
-    settings, customer = of.settings, customer_of(subscription)
-    if is_ours(subscription, settings.plans):
-        return True
-    if customer is None or is_ignored(subscription, settings.plans, settings.ignored_products):
-        return False
-    return of.database.knows_customer(customer)
 
 
 def _note(of: Services, report: Report, row: Row | None, subscription: StripeObject) -> bool:
@@ -197,7 +185,7 @@ def _is_unclaimed(of: Services, row: Row | None, subscription: StripeObject) -> 
     """Whether nobody is known who owns it; for one without a row, whether nobody will be."""
     if row is not None and (row["clerk_owner_id"] or row["user_id"]):
         return False
-    if clerk_owner_of(subscription) or clerk_owner_of_customer(subscription):
+    if named_owner(subscription, of.settings.plans):
         return False
     customer = customer_of(subscription)
     return customer is None or of.database.owner_of_customer(customer) is None

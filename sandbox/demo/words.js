@@ -87,6 +87,7 @@ const ERRORS = {
   stripe_refused: { text: 'Stripe refused this, and trying again won’t help. Write to us: we look into it.' },
   rate_limited: { text: 'That was a lot of clicks. Wait a moment, then try again.', cure: 'again', temporary: true },
   portal_not_configured: { text: 'The billing portal is not set up yet. Write to us, and we do it.' },
+  checkout_not_configured: { text: 'This plan can’t be bought at the moment. Choose another one, or write to us.' },
   internal_error: { text: 'Something went wrong on our side. Try again, and write to us if it stays.', cure: 'again' },
   stripe_unavailable: { text: 'Stripe does not answer at the moment. Nothing was charged: try again in a minute.', cure: 'again', temporary: true },
   database_unavailable: { text: 'We can’t look up your plan at the moment. It is safe: try again in a minute.', cure: 'again', temporary: true },

@@ -22,6 +22,7 @@ LAYERS: list[set[str]] = [
     {"open_session"},
     {"services"},
     {"mirror", "plans"},
+    {"whose"},
     {"supabase_db", "stripe_api", "clerk", "inputs"},
     {
         "subscription",

@@ -60,7 +60,9 @@ def test_a_second_run_waits_for_nobody_and_nobody_for_it(make):
     db.migrate()
     with db.connect("service_role") as busy, busy.transaction():
         busy.execute("select count(*) from subscriptions")
-        busy.execute("update subscriptions set plan = 'team' where stripe_subscription_id = 'sub_ann'")
+        busy.execute(
+            "update subscriptions set plan = 'team' where stripe_subscription_id = 'sub_ann'"
+        )
         db.migrate()
 
 
@@ -73,7 +75,9 @@ def test_a_table_in_use_stops_it_soon_and_says_so(make, file):
     text = FILES[file].read_text()
     assert text.count("lock_timeout = '3s'") == 1
     with db.connect("postgres") as busy, busy.transaction():
-        busy.execute("update subscriptions set plan = 'team'" if file else "select from subscriptions")
+        busy.execute(
+            "update subscriptions set plan = 'team'" if file else "select from subscriptions"
+        )
         with pytest.raises(psycopg.errors.LockNotAvailable) as stopped:
             run(db, text.replace("lock_timeout = '3s'", "lock_timeout = '20ms'"))
         assert file or "Nothing was changed: run this again" in str(stopped.value)
