@@ -5,7 +5,7 @@ hour, for two seconds at most, and the row as it is answers where Stripe does no
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -266,11 +266,25 @@ def test_a_stripe_that_hangs_is_waited_for_two_seconds_and_not_again(
     assert hung.shown()["subscribed"]
 
 
-def test_those_who_ask_meanwhile_wait_no_longer_and_ask_nothing(hung: Service) -> None:
+def test_those_who_ask_meanwhile_wait_with_the_first_and_ask_nothing(
+    hung: Service, other_stripe: OtherStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer, asked = other_stripe.slowly, threading.Semaphore(0)
+
+    def count(seconds: float) -> None:
+        asked.release()
+        answer(seconds)
+
+    other_stripe.slowly = count
     with ThreadPoolExecutor(4) as pool:
-        shown: list[Any] = list(pool.map(lambda _: hung.shown(), range(4)))
+        first: Future[Any] = pool.submit(hung.shown)
+        assert asked.acquire(timeout=10)
+        monkeypatch.setattr(refresh, "OUTLIVED_SECONDS", 10.0)  # time enough for another question
+        others = [pool.submit(hung.shown) for _ in range(3)]
+        shown: list[Any] = [one.result(10) for one in (first, *others)]
 
     assert [one["subscribed"] for one in shown] == [True] * 4
+    assert not asked.acquire(blocking=False)
 
 
 def test_refresh_asks_whenever_it_is_called(world: World, service: Service, lost: Json) -> None:

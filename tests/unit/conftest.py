@@ -3,6 +3,7 @@ the wires to Stripe and Supabase.
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,3 +117,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(deadline, "time", clock)
     return clock
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose own zone is far from UTC."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()

@@ -91,5 +91,6 @@ def test_a_row_without_a_subscription_has_nothing_to_ask_about(missing: str | No
         ("2026-11-27 12:00:01+01:00", "2026-11-27 20:59:59.5+10:00", False),
     ],
 )
+@pytest.mark.usefixtures("in_tokyo")
 def test_times_are_compared_across_zones(as_of: str, cancel_at: str, asked: bool) -> None:
     assert outlived(as_of=as_of, cancel_at=cancel_at) is asked
