@@ -145,8 +145,9 @@ begin
   loop
     is_billing := item.is_known;
     if not is_billing then
-      execute format('select exists (select from (select %1$I::text as id from public.subscriptions '
-        'limit 1000) as sample where sample.id ~ ''^(cus|sub)_[A-Za-z0-9]{8,}$'')', item.attname)
+      execute format('select exists (select from (select %1$I::text as id '
+        'from public.subscriptions limit 1000) as sample '
+        'where sample.id ~ ''^(cus|sub)_[A-Za-z0-9]{8,}$'')', item.attname)
       into is_billing;
     end if;
     if is_billing then
@@ -154,8 +155,8 @@ begin
     end if;
   end loop;
   insert into pg_temp.billing_steps (kind, told)
-  select 'taken', 'public.subscriptions is not about billing: it has no column of Stripe''s or of a '
-    'period, and no id of Stripe''s'
+  select 'taken', 'public.subscriptions is not about billing: it has no column of Stripe''s or of '
+    'a period, and no id of Stripe''s'
   where to_regclass('public.subscriptions') is not null
     and not exists (select from pg_temp.billing_steps);
 end
@@ -167,8 +168,8 @@ declare
 begin
   if problems is not null then
     raise exception E'Billing can''t be installed here, and nothing was changed:\n%\nThe way '
-      'out is a schema of its own: `flask portal migrate --schema billing` writes these files for it, '
-      'and SUPABASE_SCHEMA=billing tells the service.', problems
+      'out is a schema of its own: `flask portal migrate --schema billing` writes these files for '
+      'it, and SUPABASE_SCHEMA=billing tells the service.', problems
       using hint = 'Or give that, or what has its name, another name or owner, and run this again.';
   end if;
 end
@@ -177,7 +178,7 @@ $$;
 
 -- What would refuse Stripe's rows -----------------------------------------------------------------
 
--- A type that can't hold what Stripe says. Out of the way goes what is something else of the team's.
+-- A type that can't hold what Stripe says. What is something else of the team's is renamed.
 insert into pg_temp.billing_steps (kind, told, statement)
 select 'mend', format('%I is %s and has to be %s', a.attname, format_type(a.atttypid, a.atttypmod),
     o.type),
@@ -263,8 +264,8 @@ where i.indrelid = to_regclass('public.subscriptions') and (i.indisunique or i.i
   and keys.buyers and (keys.ours or i.indisprimary);
 
 insert into pg_temp.billing_steps (kind, told, statement)
-select 'mend', format('the foreign key %s of %s needs %s, which keeps a user''s second subscription '
-    'out', k.conname, k.conrelid::regclass, u.index::regclass),
+select 'mend', format('the foreign key %s of %s needs %s, which keeps a user''s second '
+    'subscription out', k.conname, k.conrelid::regclass, u.index::regclass),
   format('alter table %s drop constraint %I;', k.conrelid::regclass, k.conname)
 from pg_temp.billing_uniques u
 join pg_catalog.pg_constraint k on k.conindid = u.index and k.contype = 'f';
@@ -476,8 +477,8 @@ where c.oid = to_regclass('public.subscriptions') and (role, what) <> ('authenti
 group by role;
 
 insert into pg_temp.billing_steps (kind, told)
-select 'done', format(E'The role %1$I has rights on subscriptions, and row level security, which is on '
-    'now, shows it no row. It would read as before with:\ncreate policy %2$I on '
+select 'done', format(E'The role %1$I has rights on subscriptions, and row level security, which '
+    'is on now, shows it no row. It would read as before with:\ncreate policy %2$I on '
     'public.subscriptions for select to %1$I using (true);', r.rolname, r.rolname || ' reads')
 from pg_catalog.pg_class c, aclexplode(c.relacl) as acl join pg_catalog.pg_roles r
   on r.oid = acl.grantee
@@ -522,9 +523,9 @@ select pg_temp.billing_run(array['do']);
 
 -- The trial ---------------------------------------------------------------------------------------
 
--- Two rows as the service writes them, inserted and updated by the service role, with all that waits
--- for the commit; then each other word that Stripe may say. Whatever refuses is taken out of the way
--- until the rows pass, so that all of it is named at once. Then everything is undone.
+-- Two rows as the service writes them, inserted and updated by the service role, with all that
+-- waits for the commit; then each other word that Stripe may say. Whatever refuses is taken out of
+-- the way until the rows pass, so that all of it is named at once. Then everything is undone.
 do $$
 #variable_conflict use_variable
 declare
@@ -544,7 +545,8 @@ begin
     return;
   end if;
   one := jsonb_set(one, '{items}', '[]');
-  select s.user_id::text into a_user from public.subscriptions s where s.user_id is not null limit 1;
+  select s.user_id::text into a_user from public.subscriptions s
+  where s.user_id is not null limit 1;
   begin
     for attempt in 1 .. 50 loop
       begin
@@ -615,8 +617,9 @@ begin
           lateral (select exists (select from pg_catalog.pg_index i where i.indrelid = a.attrelid
             and i.indisprimary and a.attnum = any (i.indkey)) as is_key) as keys
         where a.attrelid = 'public.subscriptions'::regclass and a.attname = of_column;
-        told := format('%I is your own, not null and without a default, and nobody fills it', of_column)
-          || case when way is null then '' else '. It holds Stripe''s ids, so it can be ours' end;
+        told := format('%I is your own, not null and without a default, and nobody fills it',
+          of_column) || case when way is null then '' else '. It holds Stripe''s ids, and can be ours'
+          end;
         for_now := format('alter table public.subscriptions ' || for_now, of_column);
         way := coalesce(format('alter table public.subscriptions ' || way, of_column), for_now);
       else
@@ -671,16 +674,20 @@ begin
         using word, id;
         perform set_config('role', owner, true);
       exception when others then
-        get stacked diagnostics said = message_text, rule = constraint_name, of_type = pg_datatype_name;
+        get stacked diagnostics said = message_text, rule = constraint_name,
+          of_type = pg_datatype_name;
         words := words || (select jsonb_build_object(
             'column', a.attname, 'word', coalesce(word ->> a.attname, 'null'),
             'by', case when rule <> '' then 'constraint ' || quote_ident(rule)
-              when t.typtype in ('e', 'd') or t.typcategory = 'N' then 'type ' || a.atttypid::regtype
+              when t.typtype in ('e', 'd') or t.typcategory = 'N'
+              then 'type ' || a.atttypid::regtype
               else format('table (%s)', said) end,
             'way', case when of_type <> '' then null
-              when rule <> '' then format('alter table public.subscriptions drop constraint %I;', rule)
-              when t.typtype = 'e' and a.attname <> 'plan' then format('alter type %s add value if not exists %L;',
-                a.atttypid::regtype, word ->> a.attname)
+              when rule <> ''
+              then format('alter table public.subscriptions drop constraint %I;', rule)
+              when t.typtype = 'e' and a.attname <> 'plan'
+              then format('alter type %s add value if not exists %L;', a.atttypid::regtype,
+                word ->> a.attname)
               when t.typcategory = 'N' then format('alter table public.subscriptions alter %I type '
                 '%s;', a.attname, o.type)
               end)
@@ -698,14 +705,14 @@ begin
   insert into pg_temp.billing_steps (kind, told, statement)
   select 'mend', h ->> 'told', h ->> 'way' from jsonb_array_elements(hurdles) as h;
   insert into pg_temp.billing_steps (kind, told)
-  select 'say', format(E'The %s refuses %s in subscriptions.%s: such a subscription can''t be stored.%s',
-    w ->> 'by', string_agg(w ->> 'word', ', ' order by n), w ->> 'column',
+  select 'say', format('The %s refuses %s in subscriptions.%s: such a subscription can''t be '
+    'stored.%s', w ->> 'by', string_agg(w ->> 'word', ', ' order by n), w ->> 'column',
     E' This lets it in:\n' || string_agg(distinct w ->> 'way', E'\n'))
   from jsonb_array_elements(words) with ordinality as all_words (w, n)
   group by w ->> 'by', w ->> 'column';
   insert into pg_temp.billing_steps (kind, told)
-  select 'say', format('The trigger %s moves updated_at with each write: a refresh that finds nothing '
-    'new counts as `refreshed`, never as `unchanged`.', string_agg(t.tgname, ', '))
+  select 'say', format('The trigger %s moves updated_at with each write: a refresh that finds '
+    'nothing new counts as `refreshed`, never as `unchanged`.', string_agg(t.tgname, ', '))
   from pg_catalog.pg_trigger t
   where moved > '2000-01-01' and t.tgrelid = 'public.subscriptions'::regclass
     and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 19 = 19  -- before, update, row
@@ -719,13 +726,15 @@ declare
 begin
   select string_agg('- ' || told, E'\n' order by n), string_agg(statement, E'\n' order by n)
   into problems, ways from pg_temp.billing_steps where kind = 'mend';
-  select coalesce(E'\n\nIt will change this too:\n' || string_agg('- ' || told, E'\n' order by n), '')
+  select coalesce(E'\n\nIt will change this too:\n'
+    || string_agg('- ' || told, E'\n' order by n), '')
   into changes from pg_temp.billing_steps where kind = 'done';
   if problems is not null then
     raise exception E'public.subscriptions can''t hold what Stripe says, and nothing was changed:\n'
-      '%\n\nThis mends it, all of it together, and then run the migration again:\n%\n\nOr the table '
-      'stays as it is and billing gets a schema of its own: `flask portal migrate --schema billing`, '
-      'and SUPABASE_SCHEMA=billing for the service.%', problems, ways, changes;
+      '%\n\nThis mends it, all of it together, and then run the migration again:\n%\n\nOr the '
+      'table stays as it is and billing gets a schema of its own: `flask portal migrate --schema '
+      'billing`, and SUPABASE_SCHEMA=billing for the service.%', problems,
+      coalesce(ways, '(what it says has to be mended by hand)'), changes;
   end if;
 end
 $$;

@@ -443,7 +443,8 @@ $$;
 
 
 -- Why a purchase can't be stored, one row and no more; nothing stays written. For readiness: a team
--- may put a column or a trigger of its own onto the table long after this file.
+-- may put a column or a trigger of its own onto the table long after this file. Which plans there
+-- are is not known here: that null or `pro` can be stored is enough.
 create or replace function public.billing_trial_write() returns text[]
 language plpgsql set search_path = ''
 as $$
@@ -452,17 +453,25 @@ declare
     'stripe_subscription_id', 'sub_1BillingTrial00000000001',
     'stripe_customer_id', 'cus_BillingTrial01', 'status', 'active', 'livemode', false,
     'cancel_at_period_end', false, 'items', '[]'::jsonb, 'as_of', now());
+  plan text;
   written bigint;
+  reason text;
 begin
-  select u.revision into written from public.upsert_subscription(trial, null, 0) u;
-  perform public.upsert_subscription(trial, null, written);
-  if not found then
-    return array['the table takes the row without an error, and does not keep it'];
-  end if;
-  raise sqlstate 'BT000';
-exception
-  when sqlstate 'BT000' then return '{}';
-  when others then return array[sqlerrm];
+  foreach plan in array array[null, 'pro'] loop
+    begin
+      select u.revision into written
+      from public.upsert_subscription(trial || jsonb_build_object('plan', plan), null, 0) u;
+      perform public.upsert_subscription(trial || jsonb_build_object('plan', plan), null, written);
+      if not found then
+        raise 'the table takes the row without an error, and does not keep it';
+      end if;
+      raise sqlstate 'BT000';
+    exception
+      when sqlstate 'BT000' then return '{}';
+      when others then reason := coalesce(reason, sqlerrm);
+    end;
+  end loop;
+  return array[reason];
 end
 $$;
 
@@ -519,8 +528,8 @@ begin
     where polrelid = 'public.subscriptions'::regclass and polname = named
   ) then
     execute format('drop policy if exists %I on public.subscriptions', named);
-    execute format('create policy %I on public.subscriptions for select to authenticated using (%s)',
-      named, condition);
+    execute format('create policy %I on public.subscriptions for select to authenticated '
+      'using (%s)', named, condition);
     execute format('comment on policy %I on public.subscriptions is %L', named, condition);
   end if;
 end
@@ -735,7 +744,7 @@ where relation = 'public.subscriptions'::regclass and kind in ('cus', 'sub');
 
 insert into pg_temp.billing_says
 select distinct on (payer.place, payer.name) format(E'Stripe''s customers stand in %s.%I: who is '
-  'unknown here could buy again. This takes them over (for test mode, with false in place of true):\n'
+  'unknown here could buy again. This takes them over (with false, not true, for test mode):\n'
   'insert into public.billing_customers (clerk_owner_id, livemode, stripe_customer_id) '
   'select distinct on (%3$s) %3$s, true, payer.%2$I from %4$s where payer.%2$I ~ ''^cus_'' '
   'and %3$s is not null on conflict do nothing;', payer.place, payer.name, clerk_id, source)
@@ -775,9 +784,10 @@ having count(*) > 0;
 
 -- The users of subscriptions.user_id by another name than users.
 insert into pg_temp.billing_says
-select format(E'subscriptions.user_id points to %s.%I, and billing_user_id(text) looks elsewhere. This '
-  'tells it so:\ncreate or replace function public.billing_user_id(clerk_id text) returns text '
-  'language sql stable security definer set search_path = '''' as $$ select ', o.place, theirs.attname)
+select format(E'subscriptions.user_id points to %s.%I, and billing_user_id(text) looks elsewhere. '
+  'This tells it:\ncreate or replace function public.billing_user_id(clerk_id text) returns text '
+  'language sql stable security definer set search_path = '''' as $$ select ', o.place,
+    theirs.attname)
   || case when o.name = theirs.attname then 'billing_user_id.clerk_id $$;' else format(
     'u.%I::text from %s u where u.%I::text = billing_user_id.clerk_id $$;', theirs.attname, o.place,
     o.name) end
