@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance mutants chaos image e2e check format lock licences clean
+.PHONY: help sandbox run test conformance mutants chaos image e2e bench check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ image: $(READY) ## Build the Docker image without Docker and run it, as root on 
 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
 	@$(BIN)/python -m pytest -n auto --e2e tests/e2e
+
+bench: $(READY) ## Measure what the migrations cost a table of a million rows; ROWS=10000 for less
+	@$(BIN)/python -m bench.migration --rows $(or $(ROWS),1000000)
 
 check: $(READY) ## Formatting, lint and types
 	@$(BIN)/ruff format --check .

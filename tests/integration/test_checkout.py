@@ -509,9 +509,10 @@ def test_a_double_click_makes_one_session_and_one_customer(
     if customer == "known":
         link(world, stripe.create_customer()["id"])
     both_listed = threading.Barrier(2, timeout=10)
+    first_two = iter(range(2))
 
     def meet(method: str, path: str) -> None:
-        if f"{method} {path}" == LIST_SESSIONS:
+        if f"{method} {path}" == LIST_SESSIONS and next(first_two, None) is not None:
             both_listed.wait()
 
     other_stripe.held = meet
