@@ -212,7 +212,7 @@ def test_a_customer_that_is_somebodys_is_never_linked_to_another(
 ) -> None:
     """Not even where everything else of theirs was deleted by hand."""
     world.add_user("ada")
-    execute(world, "delete from billing_customers where clerk_user_id = 'user_bob'")
+    execute(world, "delete from billing_customers where clerk_owner_id = 'user_bob'")
     before = belongings(world, victims)
 
     session = world.stripe.sessions[victims["bob's checkout session"]]
@@ -224,5 +224,5 @@ def test_a_customer_that_is_somebodys_is_never_linked_to_another(
     after = belongings(world, victims)
     assert after["subscriptions"] == before["subscriptions"]
     assert after["billing_customers"] == before["billing_customers"] == [
-        row for row in before["billing_customers"] if row["clerk_user_id"] == "user_cyd"
+        row for row in before["billing_customers"] if row["clerk_owner_id"] == "user_cyd"
     ]  # fmt: skip
