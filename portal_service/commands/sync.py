@@ -6,7 +6,6 @@ Compares in bulk, and repairs one by one through the mirror's refresh: safe besi
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Literal
@@ -106,12 +105,9 @@ def _wanted(
 
 
 def _ask_about_gone_customers(of: Services, customer: str | None) -> None:
-    """One that Stripe answers about, its own key's again, is there."""
     for gone in of.database.gone_customers():
-        if customer in (None, gone):
-            with suppress(CustomerMissing):
-                patiently(lambda: of.stripe.subscriptions_of(gone))  # noqa: B023
-                of.database.mark_customer(gone, gone=False)
+        if customer in (None, gone) and not patiently(lambda: of.stripe.is_gone(gone)):  # noqa: B023
+            of.database.mark_customer(gone, gone=False)
 
 
 def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:

@@ -295,8 +295,8 @@ declare
       to_jsonb(s.*) || jsonb_build_object('user_id', s.user_id::text) order by s.revision)
     from public.subscriptions s
     where (s.clerk_owner_id = billing_account.clerk_owner_id
-           or s.clerk_owner_id is null
-              and (s.user_id::text = app_user or s.stripe_customer_id = customer))
+           or s.user_id::text = app_user  -- also where their Clerk account was made anew
+           or s.clerk_owner_id is null and s.stripe_customer_id = customer)
       and (s.livemode = billing_account.livemode or s.livemode is null)
   ), '[]');
 begin
@@ -514,9 +514,9 @@ declare
   named constant text := 'Signed-in users read their own subscriptions';
   condition constant text := '
     clerk_owner_id = any ((select billing_private.reader_owners())::text[])
-    or clerk_owner_id is null and (
-      user_id::text = any ((select billing_private.reader_user_ids())::text[])
-      or stripe_customer_id = any ((select billing_private.reader_customers())::text[]))';
+    or user_id::text = any ((select billing_private.reader_user_ids())::text[])
+    or clerk_owner_id is null
+      and stripe_customer_id = any ((select billing_private.reader_customers())::text[])';
   item regclass;
 begin
   for item in

@@ -198,9 +198,6 @@ def test_a_user_is_deleted_while_subscribed(world: World, ada: User) -> None:
     assert ada.plan == "free"
 
 
-@pytest.mark.xfail(
-    strict=True, reason="billing_account leaves out the app's own user's row of another owner"
-)
 def test_a_clerk_account_made_anew_for_the_same_user(world: World, user) -> None:
     ada_id = world.add_user("ada")
     subscription = subscribe(world)

@@ -98,14 +98,15 @@ def test_an_organization_owns_like_a_user(db, subscription):
     assert customers(db) == {("org_acme", False, "cus_1")}
 
 
-def test_the_rows_of_another_owner_are_not_shown_by_user_or_customer(db, subscription):
+def test_the_rows_of_another_owner_are_shown_by_the_apps_user_and_not_by_customer(db, subscription):
+    """The app says who its user is, also when their Clerk account was made anew."""
     ann = db.user("user_ann")
     db.link("user_ann", "cus_1")
     db.store("by_user", user_id=ann, clerk_owner_id="user_bob")
     db.store("by_customer", stripe_customer_id="cus_1", clerk_owner_id="user_bob")
     db.store("anns", stripe_customer_id="cus_1")
     found = {row["stripe_subscription_id"] for row in db.account("user_ann")["subscriptions"]}
-    assert found == {"anns"}
+    assert found == {"anns", "by_user"}
 
 
 def test_an_owner_never_moves_and_the_user_follows_once_the_app_knows_them(db, subscription):

@@ -46,7 +46,7 @@ WHO: dict[str, tuple[str, dict[str, Any]]] = {
     "the service role": ("service_role", {}),
 }
 ROWS = {"ann's", "new's", "dan's 1", "dan's 2", "bob's", "nobody's", "an empty one"}
-# Rows that have an owner, whosever their user and their customer are.
+# Rows that have an owner, of another user of the app or on the customer of another owner.
 OWNED = {
     "owned, of ann's user": "user_own",
     "owned, of new's customer": "user_own",
@@ -55,7 +55,7 @@ OWNED = {
 ROWS |= set(OWNED)
 SEEN = dict.fromkeys(WHO, set[str]()) | {
     "another signed-in user": {"bob's"},
-    "the owner by user_id": {"ann's"},
+    "the owner by user_id": {"ann's", "owned, of ann's user"},
     "the owner by customer": {"new's"},
     "the owner by both": {"dan's 1", "dan's 2"},
     "the owner by Clerk's id": {"owned, of ann's user", "owned, of new's customer"},
