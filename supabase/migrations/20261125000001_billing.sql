@@ -275,9 +275,9 @@ $$;
 -- is for a billing_user_id of your own that does not qualify its names. A column of your own named
 -- like one of their variables does not disturb them: every column is written with its table.
 
--- Everything that is known about an owner, in one round trip. A row that nobody has claimed yet is
--- found by its user or its customer, one of another owner is not; one whose livemode is null is
--- older than that column and counts in both.
+-- Everything that is known about an owner, in one round trip: the rows of the owner, those of the
+-- app's user, and those of the customer that nobody else owns. One whose livemode is null is older
+-- than that column and counts in both.
 create or replace function public.billing_account(clerk_owner_id text, livemode boolean)
 returns jsonb
 language plpgsql stable set search_path = public
