@@ -290,8 +290,16 @@ begin
   end if;
   select string_agg(format('%L (%s rows)', id, rows), ', ') into repeated from (
     select stripe_subscription_id::text as id, count(*) as rows from public.subscriptions
-    where stripe_subscription_id is not null
+    where stripe_subscription_id::text <> ''
     group by 1 having count(*) > 1 order by 1 limit 50) as ids;
+  if exists (select from public.subscriptions where stripe_subscription_id::text = '') then
+    insert into pg_temp.billing_steps (kind, told, statement) values ('mend',
+      'a row without a subscription has an empty stripe_subscription_id, and should have none',
+      E'alter table public.subscriptions alter stripe_subscription_id drop not null, '
+        'alter stripe_subscription_id drop default;\n'
+        'update public.subscriptions set stripe_subscription_id = null '
+        'where stripe_subscription_id = '''';');
+  end if;
   if repeated is not null then
     insert into pg_temp.billing_steps (kind, told, statement) values ('mend',
       'these subscriptions stand in it more than once: ' || repeated || '. Keep the row that you '
@@ -416,6 +424,12 @@ insert into pg_temp.billing_steps (kind, told, statement)
 select 'do', 'subscriptions has the primary key row_id now.', 'alter table public.subscriptions '
   'add row_id bigint generated always as identity primary key'
 from pg_temp.billing_uniques where is_key;
+
+insert into pg_temp.billing_steps (kind, told, statement)
+select 'do', 'Realtime gets the whole row of subscriptions now (replica identity full), since it went '
+  'by a unique that is dropped.', 'alter table public.subscriptions replica identity full'
+from pg_temp.billing_uniques u join pg_catalog.pg_index i on i.indexrelid = u.index
+where i.indisreplident;
 
 insert into pg_temp.billing_steps (kind, told, statement)
 select 'do', format('subscriptions.%I may be null now: Stripe may leave it empty.', a.attname),
@@ -630,7 +644,7 @@ begin
         from pg_catalog.pg_trigger t join pg_catalog.pg_proc p on p.oid = t.tgfoid
         where t.tgrelid = 'public.subscriptions'::regclass and not t.tgisinternal
           and t.tgenabled <> 'D' and case state when 'OTHER' then t.tgtype & 3 = 3  -- before, row
-            else context ~ ('\m' || p.proname || '\(') end
+            else strpos(context, quote_ident(p.proname) || '(') > 0 end
         having count(*) > 0;
       end if;
       for item in

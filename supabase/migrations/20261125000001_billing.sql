@@ -170,7 +170,8 @@ $$;
 -- Gives a row, and every other row of its customer, the owner and the user that they lack. A row's
 -- owner is its own; else the one whom billing_customers has for its customer; else that of another
 -- row of the customer; else the one who is named, by Stripe's metadata. Its user is
--- billing_user_id of the owner; where nobody knows an owner, that of another row of the customer.
+-- billing_user_id of the owner, else that of another row of the owner; where nobody knows an owner,
+-- that of another row of the customer.
 -- A link once made is never nulled or moved, and an owner is given only to a row whose user_id is
 -- empty or theirs: metadata never opens another user's row. None of this is a word of Stripe's, so
 -- revision and as_of stay. True where a row was changed.
@@ -225,7 +226,10 @@ begin
       where s.stripe_customer_id = customer and s.user_id is not null
       order by s.created_at, s.revision limit 1);
   else
-    app_user := public.billing_user_id(owner)::text;
+    app_user := coalesce(public.billing_user_id(owner)::text, (
+      select s.user_id::text from public.subscriptions s
+      where s.clerk_owner_id = owner and s.user_id is not null
+      order by s.created_at, s.revision limit 1));
     insert into public.billing_customers (clerk_owner_id, livemode, stripe_customer_id)
     select owner, livemode, customer where livemode is not null and customer is not null
     on conflict do nothing;
@@ -271,9 +275,9 @@ $$;
 -- is for a billing_user_id of your own that does not qualify its names. A column of your own named
 -- like one of their variables does not disturb them: every column is written with its table.
 
--- Everything that is known about an owner, in one round trip. A row that nobody has claimed yet is
--- found by its user or its customer, one of another owner is not; one whose livemode is null is
--- older than that column and counts in both.
+-- Everything that is known about an owner, in one round trip: the rows of the owner, those of the
+-- app's user, and those of the customer that nobody else owns. One whose livemode is null is older
+-- than that column and counts in both.
 create or replace function public.billing_account(clerk_owner_id text, livemode boolean)
 returns jsonb
 language plpgsql stable set search_path = public
@@ -743,6 +747,15 @@ from pg_temp.billing_ids
 where relation = 'public.subscriptions'::regclass and kind in ('cus', 'sub');
 
 insert into pg_temp.billing_says
+select format(E'Clerk''s ids stand in subscriptions.%I. This makes them the owners:\n'
+  'update public.subscriptions set clerk_owner_id = %1$I where clerk_owner_id is null '
+  'and %1$I ~ ''^(user|org)_'';', name)
+from pg_temp.billing_ids
+where relation = 'public.subscriptions'::regclass and kind in ('user', 'org')
+  and name <> 'user_id' and name ~* 'clerk|^user|^owner|^org|^account'
+  and exists (select from public.subscriptions where clerk_owner_id is null);
+
+insert into pg_temp.billing_says
 select distinct on (payer.place, payer.name) format(E'Stripe''s customers stand in %s.%I: who is '
   'unknown here could buy again. This takes them over (with false, not true, for test mode):\n'
   'insert into public.billing_customers (clerk_owner_id, livemode, stripe_customer_id) '
@@ -766,7 +779,7 @@ cross join lateral (
         and k.confkey = array[theirs.attnum])
     -- where no foreign key says so, names do
     or o.relation = to_regclass('public.users') and theirs.attname = 'id'
-      and ours.attname ~* '^(id|user_?id)$')
+      and ours.attname ~* '^(id|(user|owner|account)_?id)$')
 ) as owner
 where payer.kind = 'cus' and payer.relation <> 'public.subscriptions'::regclass
 -- not who invited the payer, or who wrote the entry
