@@ -2,12 +2,12 @@
 all sessions that a customer could pay one stays open: open_session.py.
 """
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 from urllib.parse import unquote
 
 from portal_service import deadline, inputs, open_session
-from portal_service.entitlement import Account, best_row, is_running
+from portal_service.entitlement import Account, best_row, customers_of, is_running
 from portal_service.errors import ServiceError
 from portal_service.services import Services
 from portal_service.stripe_errors import (
@@ -18,6 +18,7 @@ from portal_service.stripe_errors import (
     StripeUnavailable,
 )
 from portal_service.subscription import is_running_at_stripe
+from portal_service.supabase_db import ValueRefused
 
 FIELDS = ("plan", "interval", "price", "quantity", "locale", "return_path")
 _SESSION_ID = "checkout_session_id"
@@ -34,33 +35,34 @@ def session_url(
     origin: of the page that asks. Raises ServiceError, already_subscribed among them.
     """
     wanted = _wanted(services, clerk_owner_id, fields, origin)
+    services.catalogue.check(fields)
     account = _not_running(services, services.database.account(clerk_owner_id))
-    known, gone = _customers(services, account)
-    customer = known or _new_customer(services, clerk_owner_id, gone)
+    wanted["line_items"] = [_line(services, fields)]
+    customer = _customer(services, account, None)
     try:
         return open_session.url(services, account, customer, wanted)
     except CustomerMissing:
         services.mirror.forget_customer(account, customer)
     # As any other request decides from now on: two customers could both be sold to.
     account = services.database.account(clerk_owner_id)
-    known, gone = _customers(services, account)
-    customer = known or _new_customer(services, clerk_owner_id, gone or customer)
-    return open_session.url(services, account, customer, wanted)
+    return open_session.url(services, account, _customer(services, account, customer), wanted)
+
+
+def _line(services: Services, fields: dict[str, Any]) -> Params:
+    line: Params = {"price": services.catalogue.wanted_price(fields)}
+    if not services.catalogue.is_metered(line["price"]):  # Stripe refuses a quantity for those
+        line["quantity"] = inputs.quantity(fields) or 1
+    return line
 
 
 def _wanted(services: Services, clerk_owner_id: str, fields: dict[str, Any], origin: str) -> Params:
-    """What Stripe is sent but the customer; all bad input is refused here."""
+    """What Stripe is sent but the customer and the line; bad input is refused here."""
     settings = services.settings
     app_url = settings.app_url_for(origin)
     return_url = inputs.return_url(fields, settings, app_url)
-    quantity = inputs.quantity(fields) or 1
-    price = services.catalogue.wanted_price(fields)
-    line: Params = {"price": price}
-    if not services.catalogue.is_metered(price):  # Stripe refuses a quantity for those
-        line["quantity"] = quantity
+    inputs.quantity(fields)
     ours: Params = {
         "mode": "subscription",
-        "line_items": [line],
         "success_url": _with_session_id(return_url or app_url + settings.checkout_success_path),
         "cancel_url": return_url or app_url + settings.checkout_cancel_path,
         "client_reference_id": clerk_owner_id,
@@ -127,12 +129,28 @@ def _running_rows(services: Services, account: Account) -> list[dict[str, Any]]:
     return [row for row in account.rows if is_running(row, plans, entitled)]
 
 
-def _customers(services: Services, account: Account) -> tuple[str | None, str | None]:
-    """The customer to sell to, and one that Stripe no longer has, which a new one replaces."""
+def _customer(services: Services, account: Account, missing: str | None) -> str:
+    """The customer to sell to, kept as the owner's; made where there is none. Nothing runs for, and
+    no session stays open on, another one of the owner's.
+
+    missing: one that Stripe turned out not to have.
+    """
     best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
-    known = [c for c in (account.linked_customer, best and best["stripe_customer_id"]) if c]
-    present = [customer for customer in known if customer not in account.gone_customers]
-    return (present or [None])[0], (known or [None])[0]
+    candidates = [account.linked_customer, best and best["stripe_customer_id"]]
+    known = [c for c in (*candidates, *customers_of(account)) if c]
+    present = [c for c in known if c not in account.gone_customers and c != missing]
+    if not present:
+        return _new_customer(services, account.clerk_owner_id, missing or (known or [None])[0])
+    customer, others = present[0], set(present) - {present[0]}
+    if customer != account.linked_customer:
+        with suppress(ValueRefused):  # somebody else's by now: as it was
+            services.database.link_customer(account.clerk_owner_id, customer)
+    for other in others:
+        with suppress(CustomerMissing):
+            if any(map(is_running_at_stripe, services.mirror.refresh_customer(account, other))):
+                raise ServiceError("already_subscribed")
+            open_session.close(services, other)
+    return customer
 
 
 def _new_customer(services: Services, clerk_owner_id: str, replaced: str | None) -> str:

@@ -43,12 +43,25 @@ class Account:
 
 
 def row_items(row: Row) -> list[dict[str, Any]]:
-    """What a row's subscription consists of; a row from before the column has its one price."""
-    if row.get("items"):
-        return list(row["items"])
-    if not (row["price_id"] or row["product_id"]):
-        return []
-    return [{name: row[name] for name in ("price_id", "product_id", "quantity")}]
+    """What a row's subscription consists of; a row from before the column has its one price. What
+    people wrote by hand and is no item is passed over.
+    """
+    items = row.get("items")
+    found = (
+        [_item(one) for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+    )
+    if found:
+        return found
+    return [_item(row)] if row["price_id"] or row["product_id"] else []
+
+
+def _item(given: dict[str, Any]) -> dict[str, Any]:
+    price, product, quantity = (given.get(n) for n in ("price_id", "product_id", "quantity"))
+    return {
+        "price_id": price if isinstance(price, str) else None,
+        "product_id": product if isinstance(product, str) else None,
+        "quantity": quantity if isinstance(quantity, int) else None,
+    }
 
 
 def is_ignored_row(row: Row, plans: Sequence[Plan], ignored: Iterable[str]) -> bool:

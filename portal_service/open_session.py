@@ -72,6 +72,13 @@ def url(services: Services, account: Account, customer: str, wanted: Params) -> 
     raise AssertionError("unreachable")
 
 
+def close(services: Services, customer: str) -> None:
+    """Expire our open sessions of a customer that is not sold to any more."""
+    for session in services.stripe.newest_checkout_sessions(customer):
+        if _is_ours(session) and session.get("status") == "open":
+            _expire(services, session["id"])
+
+
 def merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Params:
     """Both, hash by hash; ours where both set one."""
     result = {**theirs, **ours}
@@ -147,7 +154,7 @@ def _left_open(
 
 
 def _is_ours(session: StripeObject) -> bool:
-    return session["mode"] == "subscription" and clerk_owner_of(session) is not None
+    return session.get("mode") == "subscription" and clerk_owner_of(session) is not None
 
 
 def _key(services: Services, customer: str, ours: list[StripeObject]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from portal_service import inputs
 from portal_service.config import Plan, Settings
 from portal_service.deadline import OutOfTime
+from portal_service.errors import ServiceError
 from portal_service.observability import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
@@ -41,6 +42,12 @@ class Catalogue:
         self._prices: dict[str, tuple[float, StripeObject | None]] = {}
         self._told = Once()
 
+    def check(self, fields: dict[str, Any]) -> None:
+        """Refuse what is wrong whatever Stripe sells. Asks nobody."""
+        inputs.price(fields, self._settings.plans)
+        inputs.plan(fields, self._settings.plans)
+        inputs.interval(fields)
+
     def wanted_price(self, fields: dict[str, Any], interval: str | None = None) -> str:
         """The price that a request's plan, with its interval, or its price stands for.
 
@@ -67,8 +74,14 @@ class Catalogue:
     def _price_of(self, plan: Plan, interval: str) -> str:
         """The plan's first active price of one such interval."""
         prices = {price_id: self._price(price_id) for price_id in plan.prices}
-        if all(price is None or price.get("active") is False for price in prices.values()):
-            return plan.prices[0]  # Stripe refuses it, which says what is wrong
+        if not any(price and price.get("active") for price in prices.values()):
+            log(
+                logging.ERROR,
+                "STRIPE_PLANS lists no price of a plan that Stripe sells under this key",
+                plan=plan.name,
+                cure="Correct STRIPE_PLANS, or let STRIPE_SECRET_KEY read prices",
+            )
+            raise ServiceError("checkout_not_configured")
         sold: dict[str, str] = {}
         for price_id, known in prices.items():
             price = known or {}
@@ -119,7 +132,7 @@ class Catalogue:
                 price = self._price(price_id)
                 if price is None:
                     yield Problem("STRIPE_PLANS", price_id, "does not exist under this key")
-                elif price and not price["active"] and place == 0:
+                elif price.get("active") is False and place == 0:
                     yield Problem("STRIPE_PLANS", price_id, "is archived")
                 elif price and not price.get("recurring"):
                     yield Problem("STRIPE_PLANS", price_id, "is not recurring")
@@ -133,5 +146,5 @@ class Catalogue:
         )
         if found is None:
             yield Problem("STRIPE_PORTAL_CONFIGURATION", wanted, "does not exist under this key")
-        elif found and not found["active"]:
+        elif found.get("active") is False:
             yield Problem("STRIPE_PORTAL_CONFIGURATION", wanted, "is archived")

@@ -14,7 +14,7 @@ from portal_service.entitlement import (
 )
 from portal_service.errors import ServiceError
 from portal_service.services import Services
-from portal_service.stripe_errors import CustomerMissing, StripeRefused
+from portal_service.stripe_errors import CustomerMissing, NotAtStripe, StripeRefused
 from portal_service.subscription import Row, StripeObject, items_of, main_item, plan_name
 
 _CHANGE = ("plan", "interval", "price", "quantity")
@@ -50,6 +50,11 @@ def session_url(
     except CustomerMissing:
         services.mirror.forget_customer(account, customer)
         raise
+    except NotAtStripe as missing:
+        if flow is None or running is None:
+            raise
+        services.mirror.refresh(running["stripe_subscription_id"])
+        raise ServiceError("no_subscription") from missing
 
 
 def _flow(services: Services, fields: dict[str, Any]) -> str | None:
@@ -62,9 +67,8 @@ def _flow(services: Services, fields: dict[str, Any]) -> str | None:
         return flow
     if not change:
         raise inputs.bad("Say what to change to: a plan, a price or a quantity")
-    plans = services.settings.plans
-    inputs.quantity(fields), inputs.interval(fields), inputs.price(fields, plans)
-    inputs.plan(fields, plans)
+    inputs.quantity(fields)
+    services.catalogue.check(fields)
     return flow
 
 
@@ -158,4 +162,4 @@ def _changed_item(
 
 def _is_beyond_flows(subscription: StripeObject) -> bool:
     """Stripe's flows take one item, and no schedule (API reference, Portal Session)."""
-    return len(items_of(subscription)) > 1 or bool(subscription.get("schedule"))
+    return len(items_of(subscription)) != 1 or bool(subscription.get("schedule"))

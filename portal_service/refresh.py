@@ -80,7 +80,7 @@ def _refresh_purchase(services: Services, account: Account, session_id: str) -> 
         session = services.stripe.checkout_session(session_id)
     except NotAtStripe:
         return
-    if session["status"] == "complete" and _is_callers(session, account):
+    if session.get("status") == "complete" and _is_callers(session, account):
         services.mirror.apply_checkout(session)
 
 

@@ -45,6 +45,8 @@ class Reports:
 
         row: as it is stored. named: whom the metadata names.
         """
+        if is_ignored_row(row, self._plans, self._ignored):
+            return
         subscription, owner = row["stripe_subscription_id"], row["clerk_owner_id"]
         if named and owner != named and self._told.first(("named", subscription, named)):
             log(

@@ -101,7 +101,10 @@ class Stripe:
         if has_more_items(subscription):
             params = {"subscription": subscription["id"]}
             pages = self._pages(lambda c, p, o: c.v1.subscription_items.list(p, o), params, around)
-            items = [item.to_dict() for page in pages for item in page.data]
+            try:
+                items = [item.to_dict() for page in pages for item in page.data]
+            except NotAtStripe as error:  # of the list; the subscription was there a moment ago
+                raise StripeUnavailable from error
             subscription["items"] = {"data": items, "has_more": False}
         return subscription
 
@@ -221,7 +224,7 @@ class Stripe:
         while True:
             page = around(lambda: self._call(lambda c, o: ask(c, params, o)))  # noqa: B023
             yield page
-            if not page.has_more:
+            if not (getattr(page, "has_more", False) and page.data):
                 return
             params["starting_after"] = page.data[-1].id
 

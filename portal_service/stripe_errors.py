@@ -129,7 +129,7 @@ def _kind(error: stripe.StripeError, code: str | None, param: str | None) -> Str
         return StripeFailed("internal_error")
     if "No configuration provided" in (error.user_message or "") or param == "configuration":
         return StripeFailed("portal_not_configured")
-    if re.fullmatch(r"(line_items|flow_data).*\[price\]", param or ""):
+    if re.fullmatch(r"line_items(\[\d+\]\[price\])?|flow_data.*\[price\]", param or ""):
         return StripeFailed("checkout_not_configured")
     if code == "resource_missing" and param == "customer":
         return CustomerMissing()

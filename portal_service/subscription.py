@@ -206,10 +206,16 @@ def _comparable(column: str, value: Any) -> Any:
 
 def utc(value: str | None) -> str | None:
     """A time as Postgres renders it, as ISO-8601 with Z and whole seconds."""
-    return None if value is None else moment(value).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if value is None else moment(value).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def moment(value: str) -> datetime:
-    """A time as Postgres renders it; a column that could not be given a zone is in UTC."""
-    found = datetime.fromisoformat(value)
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    """A time as Postgres renders it; a column that could not be given a zone is in UTC. People
+    write `infinity` by hand, and more that Python has no date for: the last one or the first.
+    """
+    try:
+        found = datetime.fromisoformat(value)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        past = value.startswith(("-", "0001")) or value.endswith("BC")
+        return (datetime.min if past else datetime.max).replace(tzinfo=UTC)

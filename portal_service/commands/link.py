@@ -3,6 +3,7 @@ so: a payment link, the dashboard, another system before this one.
 """
 
 import re
+import sys
 
 import click
 from flask.cli import with_appcontext
@@ -14,6 +15,7 @@ from portal_service.services import Services, services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import StripeObject
 from portal_service.supabase_db import ValueRefused
+from portal_service.whose import named_owner
 
 
 class _Refused(Exception):
@@ -23,13 +25,13 @@ class _Refused(Exception):
 @click.command()
 @click.argument("owner", metavar="user_…")
 @click.argument("customer", metavar="cus_…")
-@click.option("--yes", is_flag=True, help="Don't ask before writing.")
+@click.option("--yes", is_flag=True, help="Don't ask before writing, also at a terminal.")
 @with_appcontext
 def link(owner: str, customer: str, yes: bool) -> None:
     """Claim what a Stripe customer bought for a user of Clerk's.
 
-    Shows what it would do, and asks. A customer that is somebody's stays theirs. Exits with 1 where
-    nothing was written, or not all of it.
+    Shows what it would do, and asks where somebody sits at a terminal. A customer that is
+    somebody's stays theirs. Exits with 1 where nothing was written, or not all of it.
     """
     for name, value, prefix in (("user_…", owner, "user"), ("cus_…", customer, "cus")):
         if not re.fullmatch(rf"{prefix}_\w+", value, re.ASCII):
@@ -38,7 +40,7 @@ def link(owner: str, customer: str, yes: bool) -> None:
         account = services().database.account(owner)
         subscriptions = _subscriptions(services(), account, customer)
         _show(services(), account, customer, subscriptions)
-        if not yes:
+        if not yes and _at_a_terminal():
             click.confirm("Write this?", abort=True)
         _claim(services(), account, customer, subscriptions)
     except _Refused as reason:
@@ -47,6 +49,10 @@ def link(owner: str, customer: str, yes: bool) -> None:
     except ServiceError as error:
         click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again.", err=True)
         raise SystemExit(1) from error
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 def _subscriptions(of: Services, account: Account, customer: str) -> list[StripeObject]:
@@ -62,7 +68,25 @@ def _subscriptions(of: Services, account: Account, customer: str) -> list[Stripe
     if found.get("deleted"):
         raise _Refused(f"{customer} was deleted at Stripe: it can't pay for anybody.")
     _refuse_somebody_elses(of, account, customer)
-    return patiently(lambda: of.stripe.subscriptions_of(customer))[0]
+    subscriptions = patiently(lambda: of.stripe.subscriptions_of(customer))[0]
+    if not _becomes_the_linked_one(account, customer):
+        _refuse_what_no_link_claims(of, account, customer, subscriptions)
+    return subscriptions
+
+
+def _refuse_what_no_link_claims(
+    of: Services, account: Account, customer: str, subscriptions: list[StripeObject]
+) -> None:
+    """Beside a customer that stays linked, only the rows of this one can be claimed."""
+    if not subscriptions:
+        raise _Refused(
+            f"{customer} has no subscription to claim, and {account.clerk_owner_id} keeps "
+            f"{account.linked_customer}."
+        )
+    for subscription in subscriptions:
+        named = named_owner(subscription, of.settings.plans)
+        if named not in (None, account.clerk_owner_id):
+            raise _Refused(f"{customer}: the metadata of {subscription['id']} names {named}.")
 
 
 def _refuse_somebody_elses(of: Services, account: Account, customer: str) -> None:
@@ -109,4 +133,15 @@ def _claim(
         name = subscription["id"]
         outcome = patiently(lambda: of.mirror.refresh(name, owner))  # noqa: B023
         click.echo(f"{name}: {outcome}")
+    rows = of.database.rows_by_id([subscription["id"] for subscription in subscriptions])
+    missed = [
+        subscription["id"]
+        for subscription in subscriptions
+        if rows.get(subscription["id"], {}).get("clerk_owner_id") != owner
+    ]
+    if missed:
+        raise _Refused(
+            f"{', '.join(missed)} of {customer} could not be claimed: none of STRIPE_PLANS' prices "
+            "and products, or not what is asked about."
+        )
     click.echo(f"{customer} belongs to {owner}.")

@@ -1,5 +1,6 @@
 """`flask portal link` claims what a customer bought, and never takes it from somebody else."""
 
+import importlib
 from collections.abc import Iterator
 
 import pytest
@@ -32,7 +33,11 @@ def tables(terminal: Terminal) -> list[object]:
     return [terminal.rows, terminal.select("select * from billing_customers order by 1")]
 
 
-def test_it_says_what_it_would_do_and_then_does_it(world: World, terminal: Terminal) -> None:
+def test_it_says_what_it_would_do_and_asks_at_a_terminal(
+    world: World, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("portal_service.commands.link")
+    monkeypatch.setattr(module, "_at_a_terminal", lambda: True)
     ada = world.add_user("ada")
     subscription, customer = bought_by_nobody(world)
     terminal.run("sync")
@@ -78,6 +83,33 @@ def test_the_customer_that_checkout_sells_to_stays(world: World, terminal: Termi
     assert set(terminal.rows) == {first, second}
     (link,) = terminal.select("select * from billing_customers")
     assert link["stripe_customer_id"] == own
+
+
+def test_what_a_second_customer_can_not_be_claimed_for_is_said(
+    world: World, terminal: Terminal
+) -> None:
+    terminal.run("link", "user_ada", bought_by_nobody(world)[1])
+    named, other = bought_by_nobody(world)
+    world.stripe.subscriptions[named]["metadata"] = {"clerk_user_id": "user_eve"}
+    before = tables(terminal)
+
+    for customer, says in (
+        (other, "names user_eve"),
+        (world.stripe.create_customer()["id"], "no sub"),
+    ):
+        result = terminal.run("link", "user_ada", customer)
+        assert result.exit_code == 1
+        assert says in result.stderr
+    assert tables(terminal) == before
+
+
+def test_a_price_of_no_plan_is_not_claimed_in_silence(world: World, terminal: Terminal) -> None:
+    terminal.run("link", "user_ada", bought_by_nobody(world)[1])
+    subscription = world.stripe.create_subscription(None, "price_other")
+
+    result = terminal.run("link", "user_ada", subscription["customer"])
+    assert result.exit_code == 1
+    assert f"{subscription['id']} of" in result.stderr
 
 
 def linked_to_grace(world: World, terminal: Terminal, customer: str) -> None:

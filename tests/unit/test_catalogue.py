@@ -148,20 +148,24 @@ def test_an_interval_that_is_not_sold_is_refused_with_those_that_are(shop: Shop)
     )
 
 
-@pytest.mark.parametrize("other", [price("month", 3), price(recurring=None), FORBIDDEN])
+@pytest.mark.parametrize("other", [price("month", 3), price(recurring=None)])
 def test_a_plan_that_is_sold_by_no_interval_says_so(shop: Shop, other: Json) -> None:
     shop.sells("price_team", other)
     sentence = refusal(lambda: shop.catalogue.wanted_price({"plan": "team", "interval": "month"}))
     assert sentence == "The plan team is not sold by an interval; send its price"
 
 
-@pytest.mark.parametrize("other", [NOT_THERE, price(active=False), price("year", active=False)])
-def test_a_plan_that_has_no_price_at_stripe_is_left_to_stripes_refusal(
+@pytest.mark.parametrize(
+    "other", [NOT_THERE, FORBIDDEN, price(active=False), price("year", active=False)]
+)
+def test_a_plan_that_has_no_price_at_stripe_is_not_sold_by_another_interval(
     shop: Shop, other: Json
 ) -> None:
-    """The wish is as it should be; the setting is wrong, and the refusal says so."""
+    """The wish is as it should be; the setting, or the key, is wrong."""
     shop.sells("price_team", other)
-    assert shop.catalogue.wanted_price({"plan": "team", "interval": "month"}) == "price_team"
+    with pytest.raises(ServiceError) as refused:
+        shop.catalogue.wanted_price({"plan": "team", "interval": "year"})
+    assert refused.value.code == "checkout_not_configured"
 
 
 @pytest.mark.parametrize(
