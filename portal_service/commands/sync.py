@@ -26,6 +26,7 @@ from portal_service.subscription import (
     StripeObject,
     customer_of,
     differences,
+    is_ignored,
     is_running_at_stripe,
     row_of,
 )
@@ -180,6 +181,8 @@ def _note(of: Services, report: Report, row: Row | None, subscription: StripeObj
 def _is_unclaimed(of: Services, row: Row | None, subscription: StripeObject) -> bool:
     """Whether nobody is known who owns it; for one without a row, whether nobody will be."""
     if row is not None and (row["clerk_owner_id"] or row["user_id"]):
+        return False
+    if is_ignored(subscription, of.settings.plans, of.settings.ignored_products):
         return False
     if named_owner(subscription, of.settings.plans):
         return False
