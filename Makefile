@@ -26,8 +26,9 @@ run: $(READY) ## Run the service alone with the settings of .env
 test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, with its time if wanted
 	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile
 
-conformance: $(READY) ## Hold the stand-in for Supabase's API and the schema to a real PostgREST
-	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy tests/schema/test_shapes_over_http.py
+conformance: $(READY) ## Hold the stand-in for Supabase's API, the schema and every shape of table to a real PostgREST
+	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy \
+		tests/schema/test_shapes.py tests/schema/test_shapes_over_http.py
 
 mutants: $(READY) ## Seed bugs in mirror and checkout, one after the other: the tests find each
 	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py tests/capacity/mutants.py
