@@ -31,7 +31,7 @@ conformance: $(READY) ## Hold the stand-in for Supabase's API, the schema and ev
 		tests/schema/test_shapes.py tests/schema/test_shapes_over_http.py
 
 mutants: $(READY) ## Seed bugs in mirror and checkout, one after the other: the tests find each
-	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py tests/capacity/mutants.py
+	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py tests/capacity/checkout_mutants.py
 
 chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
 	@PYTHONPATH=.:tests/mirror $(BIN)/python tests/chaos/chaos.py $(CHAOS)
