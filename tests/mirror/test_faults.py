@@ -33,7 +33,7 @@ WRITE = ("POST", "/rest/v1/rpc/upsert_subscription")
 @pytest.fixture
 def out(world: World) -> Iterator[Outside]:
     with outside(
-        world, APP_URL, STRIPE_TIMEOUT_SECONDS="0.2", DATABASE_TIMEOUT_SECONDS="0.2"
+        world, APP_URL, STRIPE_TIMEOUT_SECONDS="0.2", DATABASE_TIMEOUT_SECONDS="0.5"
     ) as out:
         yield out
 
