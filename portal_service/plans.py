@@ -114,7 +114,7 @@ class Catalogue:
         try:
             return ask()
         except StripeFailed as error:
-            if isinstance(error, StripeRefused) or error.code == "portal_not_configured":
+            if isinstance(error, StripeRefused):
                 return None
             if not isinstance(error, KeyForbidden):
                 raise
