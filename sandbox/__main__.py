@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 
 from sandbox import control
 from sandbox.service import ROOT, Service, ServiceFailed
-from sandbox.stripe_store import StripeStore
+from sandbox.stripe.store import StripeStore
 from sandbox.web import Server
 from sandbox.world import World
 

@@ -8,13 +8,14 @@ from typing import Any
 import psycopg
 from psycopg.rows import scalar_row
 
-from sandbox import stripe_api, supabase_api
-from sandbox.clerk_api import Clerk
+from sandbox.clerk import Clerk
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.postgres import reset as empty_tables
-from sandbox.stripe_state import StripeState
-from sandbox.stripe_webhooks import Webhooks
+from sandbox.stripe import api as stripe_api
+from sandbox.stripe.state import StripeState
+from sandbox.stripe.webhooks import Webhooks
+from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 
 STRIPE_KEY = "sk_test_sandbox"

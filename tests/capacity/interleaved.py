@@ -19,9 +19,9 @@ from portal_service.errors import ServiceError
 from portal_service.stripe_api import Stripe
 from portal_service.subscription import is_running_at_stripe
 from sandbox.faults import Faults
-from sandbox.stripe_api import create_app
-from sandbox.stripe_state import StripeState
-from sandbox.stripe_webhooks import Webhooks
+from sandbox.stripe.api import create_app
+from sandbox.stripe.state import StripeState
+from sandbox.stripe.webhooks import Webhooks
 from sandbox.world import PLANS
 
 Json = dict[str, Any]

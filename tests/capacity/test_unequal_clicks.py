@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from portal_service import deadline, open_session
 from portal_service.config import Plan
 from portal_service.subscription import is_running_at_stripe
-from sandbox.stripe_state import StripeState
+from sandbox.stripe.state import StripeState
 from sandbox.world import clerk_id
 
 PLANS = (

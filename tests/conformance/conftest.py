@@ -20,7 +20,7 @@ from supabase import Client, ClientOptions, create_client
 from portal_service.commands import migrate as write_migrations
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
-from sandbox.supabase_api import api_key, create_app
+from sandbox.supabase.api import api_key, create_app
 from sandbox.web import Server
 
 JWT_SECRET = "a secret of the tests, with 32 characters or more"

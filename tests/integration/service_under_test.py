@@ -22,9 +22,9 @@ from werkzeug.test import TestResponse
 from portal_service import Settings, create_app
 from portal_service.errors import ERRORS
 from sandbox.faults import Faults
-from sandbox.stripe_api import create_app as create_stripe
-from sandbox.stripe_state import StripeState
-from sandbox.stripe_webhooks import Webhooks
+from sandbox.stripe.api import create_app as create_stripe
+from sandbox.stripe.state import StripeState
+from sandbox.stripe.webhooks import Webhooks
 from sandbox.world import WEBHOOK_SECRET, World, clerk_id
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from service_under_test import APP_URL, Json, Log, MakeService, Service, link, put_row, refused
 
-from sandbox.clerk_api import Clerk
+from sandbox.clerk import Clerk
 from sandbox.world import World
 
 FOREIGN = "https://evil.example"

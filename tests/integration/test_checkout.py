@@ -23,7 +23,7 @@ from service_under_test import (
     session_of,
 )
 
-from sandbox.stripe_state import StripeState
+from sandbox.stripe.state import StripeState
 from sandbox.world import World
 
 CUSTOMERS = "POST /v1/customers"

@@ -24,9 +24,9 @@ from service_under_test import (
 )
 from werkzeug.test import TestResponse
 
-from sandbox import stripe_checkout
-from sandbox.stripe_errors import StripeError
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import checkout as stripe_checkout
+from sandbox.stripe.errors import StripeError
+from sandbox.stripe.state import StripeState
 from sandbox.world import World
 
 LIST_SUBSCRIPTIONS = "GET /v1/subscriptions"

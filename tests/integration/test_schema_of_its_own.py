@@ -9,8 +9,8 @@ from psycopg.rows import dict_row
 from service_under_test import Json, MakeService, Service, last_event
 
 from portal_service.commands import migrate as write_migrations
-from sandbox import supabase_api
 from sandbox.postgres import Postgres, migrate
+from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 from sandbox.world import JWT_SECRET, World
 

@@ -20,7 +20,7 @@ from service_under_test import (
     rows,
 )
 
-from sandbox import stripe_shapes as shapes
+from sandbox.stripe import shapes
 from sandbox.world import World
 
 UNCLAIMED = "a subscription belongs to nobody"

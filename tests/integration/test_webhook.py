@@ -26,7 +26,7 @@ from service_under_test import (
     wait_until_waiting,
 )
 
-from sandbox import stripe_shapes as shapes
+from sandbox.stripe import shapes
 from sandbox.world import WEBHOOK_SECRET, World
 
 CHANGES = ("created", "updated", "deleted", "paused", "resumed", "pending_update_applied",

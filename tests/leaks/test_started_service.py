@@ -22,9 +22,10 @@ from parrot import GARBAGE, KNOWN_TO_VENDORS, STRIPE, SUPABASE, Parrot
 from service_under_test import execute, last_event, signature
 
 from portal_service import Settings
-from sandbox import stripe_api, supabase_api
 from sandbox.service import ROOT
 from sandbox.service import Service as Started
+from sandbox.stripe import api as stripe_api
+from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 from sandbox.world import JWT_SECRET, World
 

@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY, generate_latest
 
 from portal_service.config import Settings
 from portal_service.observability import LOGGER, JsonFormatter, TextFormatter
-from sandbox.clerk_api import Clerk
+from sandbox.clerk import Clerk
 
 FORMATTERS = {
     "a line of text": TextFormatter(),

@@ -23,8 +23,8 @@ from portal_service import deadline, mirror, single_flight
 from portal_service.config import Settings
 from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
 from portal_service.subscription import Row, differences, row_of
-from sandbox import stripe_shapes as shapes
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import shapes
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

@@ -7,8 +7,8 @@ import pytest
 from frontend import APP_URL, User
 
 from portal_service import Settings, create_app
-from sandbox import stripe_api
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import api as stripe_api
+from sandbox.stripe.state import StripeState
 from sandbox.web import Server
 from sandbox.world import World
 

@@ -14,8 +14,9 @@ from simulation import Script, Stage, SteppedRealStripe, connect
 from portal_service import Settings
 from portal_service.stripe_api import Stripe
 from portal_service.supabase_db import Database
-from sandbox import stripe_api, supabase_api
 from sandbox.faults import Faults
+from sandbox.stripe import api as stripe_api
+from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 from sandbox.world import JWT_SECRET
 

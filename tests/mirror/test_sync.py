@@ -17,8 +17,8 @@ from at_the_terminal import Terminal
 from outside import Outside, events_of, outside
 
 from portal_service import stripe_api as stripe_client
-from sandbox import stripe_api
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import api as stripe_api
+from sandbox.stripe.state import StripeState
 from sandbox.web import Server
 from sandbox.world import World
 

@@ -9,9 +9,9 @@ import flask
 import stripe
 
 from sandbox.faults import Faults
-from sandbox.stripe_api import create_app
-from sandbox.stripe_state import StripeState
-from sandbox.stripe_webhooks import Webhooks
+from sandbox.stripe.api import create_app
+from sandbox.stripe.state import StripeState
+from sandbox.stripe.webhooks import Webhooks
 from sandbox.web import Server
 
 KEY = "sk_test_account"

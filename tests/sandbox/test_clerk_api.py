@@ -8,7 +8,7 @@ import jwt
 import pytest
 import requests
 
-from sandbox.clerk_api import Clerk
+from sandbox.clerk import Clerk
 from sandbox.faults import Faults
 from sandbox.web import Server
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 import stripe
 
-from sandbox import stripe_shapes as shapes
+from sandbox.stripe import shapes
 
 SEEDS = {"price_pro", "price_team", "price_other"}
 MORE = {"price_pro_year", "price_team_year", "price_metered"}

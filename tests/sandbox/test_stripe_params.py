@@ -6,9 +6,9 @@ import pytest
 import stripe.params as p
 from typing_extensions import is_typeddict
 
-from sandbox.stripe_calls import CALLS
-from sandbox.stripe_errors import ParameterError
-from sandbox.stripe_params import fields, nested, options, read
+from sandbox.stripe.calls import CALLS
+from sandbox.stripe.errors import ParameterError
+from sandbox.stripe.params import fields, nested, options, read
 
 CHECKOUT = p.checkout.SessionCreateParams
 PORTAL = p.billing_portal.SessionCreateParams

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 import stripe
 
-from sandbox import stripe_shapes as shapes
 from sandbox.faults import Faults
-from sandbox.stripe_state import StripeState
-from sandbox.stripe_subscribing import STATUSES
-from sandbox.stripe_webhooks import Webhooks
+from sandbox.stripe import shapes
+from sandbox.stripe.state import StripeState
+from sandbox.stripe.subscribing import STATUSES
+from sandbox.stripe.webhooks import Webhooks
 
 JANUARY_31 = 1_769_860_800  # 2026-01-31 12:00
 

@@ -9,8 +9,8 @@ import pytest
 import stripe
 from stripe_account import KEY, RESTRICTED_KEY
 
-from sandbox import stripe_trouble
 from sandbox.faults import SLOW_SECONDS
+from sandbox.stripe import trouble as stripe_trouble
 
 
 def test_faults_fail_the_api_and_not_the_pages(account, client):

@@ -8,7 +8,7 @@ import pytest
 import stripe
 from stripe._stripe_object import StripeObject
 
-from sandbox.stripe_params import options, words_of
+from sandbox.stripe.params import options, words_of
 
 BY_CURRENCY = "currency_options"  # its class is that of the values
 

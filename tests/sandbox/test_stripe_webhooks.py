@@ -8,7 +8,7 @@ import stripe
 from stripe_account import SECRET, Account
 
 from sandbox.faults import Faults
-from sandbox.stripe_webhooks import DELAYS, Webhooks
+from sandbox.stripe.webhooks import DELAYS, Webhooks
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_shuffled_events_all_arrive(account, subscription):
 
 
 def test_shuffling_changes_the_order(account, subscription, monkeypatch):
-    monkeypatch.setattr("sandbox.stripe_webhooks.random.shuffle", lambda held: held.reverse())
+    monkeypatch.setattr("sandbox.stripe.webhooks.random.shuffle", lambda held: held.reverse())
     account.faults.webhook_shuffle = True
     account.state.act(subscription["id"], "cancel_at_period_end")
     account.state.act(subscription["id"], "resume")

@@ -14,7 +14,7 @@ from supabase import ClientOptions, PostgrestAPIError, create_client
 from sandbox import faults as switches
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres
-from sandbox.supabase_api import api_key, create_app
+from sandbox.supabase.api import api_key, create_app
 from sandbox.web import Server
 
 JWT_SECRET = "a secret of the tests, with 32 characters or more"
@@ -94,7 +94,7 @@ def test_a_bad_token_is_bad_also_when_the_database_is_down(api, faults):
 
 def test_a_database_that_is_slow(api, faults, monkeypatch):
     waited = []
-    monkeypatch.setattr("sandbox.supabase_api.time.sleep", waited.append)
+    monkeypatch.setattr("sandbox.supabase.api.time.sleep", waited.append)
 
     assert twice(api, 2).json == 4
     assert waited == []

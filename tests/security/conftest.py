@@ -18,8 +18,8 @@ from integration.conftest import (  # noqa: E402
 from service_under_test import APP_URL, MakeService, Service  # noqa: E402
 from under_attack import Counted  # noqa: E402
 
-from sandbox import supabase_api  # noqa: E402
 from sandbox.service import Service as Gunicorn  # noqa: E402
+from sandbox.supabase import api as supabase_api  # noqa: E402
 from sandbox.web import Server  # noqa: E402
 from sandbox.world import JWT_SECRET, World  # noqa: E402
 

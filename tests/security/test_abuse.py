@@ -29,7 +29,7 @@ from cryptography.x509.oid import NameOID
 from service_under_test import APP_URL, Log, MakeService, Service, calls, refused
 from under_attack import POSTS, Answer, forged, part, read, received, request
 
-from sandbox.clerk_api import Clerk
+from sandbox.clerk import Clerk
 from sandbox.service import Service as Gunicorn
 from sandbox.world import World
 

@@ -20,7 +20,7 @@ from jwt.algorithms import RSAAlgorithm
 from service_under_test import APP_URL, MakeService, Service, calls, refused
 from under_attack import CALLS, POSTS, Json, exchange, forged, part, read, request
 
-from sandbox.clerk_api import Clerk
+from sandbox.clerk import Clerk
 from sandbox.service import Service as Gunicorn
 from sandbox.web import Server
 from sandbox.world import World

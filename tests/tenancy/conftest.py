@@ -14,7 +14,8 @@ from leaks.watch import nothing_leaks  # noqa: E402, F401  (every test here is w
 from service_under_test import APP_URL, Log, Service  # noqa: E402
 
 from portal_service import Settings  # noqa: E402
-from sandbox import stripe_api, supabase_api  # noqa: E402
+from sandbox.stripe import api as stripe_api  # noqa: E402
+from sandbox.supabase import api as supabase_api  # noqa: E402
 from sandbox.web import Server  # noqa: E402
 from sandbox.world import JWT_SECRET, STRIPE_KEY, World  # noqa: E402
 

@@ -15,9 +15,9 @@ import psycopg
 import pytest
 from schema_database import USERS, Database
 
-from sandbox import supabase_api
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres
+from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 
 sys.path.append(str(Path(__file__).parents[1] / "conformance"))

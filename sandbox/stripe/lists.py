@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from sandbox import stripe_shapes as shapes
-from sandbox.stripe_errors import ParameterError, exclusive, not_found
+from sandbox.stripe import shapes
+from sandbox.stripe.errors import ParameterError, exclusive, not_found
 
 if TYPE_CHECKING:
-    from sandbox.stripe_state import StripeState
+    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

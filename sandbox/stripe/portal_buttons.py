@@ -4,10 +4,10 @@ from typing import Any
 
 import flask
 
-from sandbox import stripe_page_words as words
-from sandbox import stripe_portal_flows as flows
-from sandbox.stripe_lifecycle import ENDED, OWING
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import page_words as words
+from sandbox.stripe import portal_flows as flows
+from sandbox.stripe.lifecycle import ENDED, OWING
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

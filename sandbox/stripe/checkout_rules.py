@@ -3,8 +3,8 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox.stripe_errors import (
+from sandbox.stripe import catalogue
+from sandbox.stripe.errors import (
     ParameterError,
     StripeError,
     exclusive,
@@ -12,11 +12,11 @@ from sandbox.stripe_errors import (
     not_found,
     unknown_here,
 )
-from sandbox.stripe_lifecycle import ENDED
-from sandbox.stripe_lists import stored
+from sandbox.stripe.lifecycle import ENDED
+from sandbox.stripe.lists import stored
 
 if TYPE_CHECKING:
-    from sandbox.stripe_state import StripeState
+    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.stripe_state import StripeState
+from sandbox.stripe.state import StripeState
 
 # Not the answers saved by idempotency key: Stripe too forgets those.
 KEPT = (

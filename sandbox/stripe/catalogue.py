@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
-from sandbox import stripe_shapes as shapes
-from sandbox.stripe_errors import StripeError
+from sandbox.stripe import shapes
+from sandbox.stripe.errors import StripeError
 
 if TYPE_CHECKING:
-    from sandbox.stripe_state import StripeState
+    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

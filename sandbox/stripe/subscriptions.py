@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox.stripe_errors import StripeError, not_found, unknown_here
-from sandbox.stripe_lifecycle import ENDED, period_end
-from sandbox.stripe_lists import check_customer, created_within, page, page_in_order, stored
-from sandbox.stripe_products import merged_metadata
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import catalogue
+from sandbox.stripe.errors import StripeError, not_found, unknown_here
+from sandbox.stripe.lifecycle import ENDED, period_end
+from sandbox.stripe.lists import check_customer, created_within, page, page_in_order, stored
+from sandbox.stripe.products import merged_metadata
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

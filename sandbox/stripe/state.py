@@ -11,12 +11,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox import stripe_checkout, stripe_portal
-from sandbox import stripe_lifecycle as lifecycle
-from sandbox import stripe_shapes as shapes
-from sandbox import stripe_subscribing as subscribing
-from sandbox.stripe_webhooks import Delivery, Webhooks
+from sandbox.stripe import catalogue, lifecycle, shapes, subscribing
+from sandbox.stripe import checkout as stripe_checkout
+from sandbox.stripe import portal as stripe_portal
+from sandbox.stripe.webhooks import Delivery, Webhooks
 
 Json = dict[str, Any]
 T = TypeVar("T")

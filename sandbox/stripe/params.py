@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from stripe._request_options import RequestOptions  # the SDK's own options are no parameters
 from typing_extensions import is_typeddict
 
-from sandbox.stripe_errors import ParameterError, missing
+from sandbox.stripe.errors import ParameterError, missing
 
 KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 

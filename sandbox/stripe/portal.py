@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
-from sandbox import stripe_portal_flows as flows
-from sandbox import stripe_shapes as shapes
-from sandbox.stripe_checkout_rules import check_url
-from sandbox.stripe_errors import StripeError, exclusive, missing, not_found, unknown_here
-from sandbox.stripe_lists import stored
+from sandbox.stripe import portal_flows as flows
+from sandbox.stripe import shapes
+from sandbox.stripe.checkout_rules import check_url
+from sandbox.stripe.errors import StripeError, exclusive, missing, not_found, unknown_here
+from sandbox.stripe.lists import stored
 
 if TYPE_CHECKING:
-    from sandbox.stripe_state import StripeState
+    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

@@ -6,14 +6,12 @@ from typing import Any
 
 import stripe.params as p
 
-from sandbox import stripe_checkout
-from sandbox import stripe_products as products
-from sandbox import stripe_resources as r
-from sandbox import stripe_shapes as shapes
-from sandbox import stripe_subscriptions as subscriptions
-from sandbox.stripe_errors import unknown_here
-from sandbox.stripe_expand import expanded
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import checkout as stripe_checkout
+from sandbox.stripe import products, shapes, subscriptions
+from sandbox.stripe import resources as r
+from sandbox.stripe.errors import unknown_here
+from sandbox.stripe.expand import expanded
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

@@ -7,11 +7,10 @@ from typing import Any
 import flask
 from werkzeug.wrappers import Response
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox import stripe_page_words as words
-from sandbox import stripe_portal_page as portal_page
-from sandbox.stripe_page_words import Note
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import catalogue, portal_page
+from sandbox.stripe import page_words as words
+from sandbox.stripe.page_words import Note
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

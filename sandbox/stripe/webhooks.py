@@ -17,8 +17,8 @@ from typing import Any
 
 import httpx
 
-from sandbox import stripe_shapes as shapes
 from sandbox.faults import Faults
+from sandbox.stripe import shapes
 
 Json = dict[str, Any]
 

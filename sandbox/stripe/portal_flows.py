@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox.stripe_checkout_rules import check_url
-from sandbox.stripe_errors import ParameterError, StripeError, not_found, unknown_here
-from sandbox.stripe_lifecycle import ENDED
-from sandbox.stripe_lists import stored
+from sandbox.stripe import catalogue
+from sandbox.stripe.checkout_rules import check_url
+from sandbox.stripe.errors import ParameterError, StripeError, not_found, unknown_here
+from sandbox.stripe.lifecycle import ENDED
+from sandbox.stripe.lists import stored
 
 if TYPE_CHECKING:
-    from sandbox.stripe_state import StripeState
+    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sandbox import stripe_catalogue as catalogue
+from sandbox.stripe import catalogue
 
 Json = dict[str, Any]
 

@@ -7,11 +7,12 @@ subscriptions and their items in stripe_subscriptions.
 
 from typing import Any
 
-from sandbox import stripe_checkout, stripe_portal
-from sandbox.stripe_errors import ParameterError, StripeError, exclusive, not_found
-from sandbox.stripe_lists import check_customer, created_within, page, stored, type_matches
-from sandbox.stripe_products import merged_metadata
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import checkout as stripe_checkout
+from sandbox.stripe import portal as stripe_portal
+from sandbox.stripe.errors import ParameterError, StripeError, exclusive, not_found
+from sandbox.stripe.lists import check_customer, created_within, page, stored, type_matches
+from sandbox.stripe.products import merged_metadata
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

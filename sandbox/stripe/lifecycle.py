@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox import stripe_catalogue as catalogue
+from sandbox.stripe import catalogue
 
 Json = dict[str, Any]
 

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox import stripe_lifecycle as lifecycle
-from sandbox import stripe_shapes as shapes
+from sandbox.stripe import catalogue, lifecycle, shapes
 
 if TYPE_CHECKING:
-    from sandbox.stripe_state import StripeState
+    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 Line = tuple[Json, int | None]  # a price, and a quantity unless it is sold by use

@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import Any
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox.stripe_errors import ParameterError, StripeError, exclusive, missing
-from sandbox.stripe_lists import created_within, page, stored
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import catalogue
+from sandbox.stripe.errors import ParameterError, StripeError, exclusive, missing
+from sandbox.stripe.lists import created_within, page, stored
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import flask
 
 from sandbox.faults import SLOW_SECONDS, Faults
-from sandbox.stripe_errors import StripeError
+from sandbox.stripe.errors import StripeError
 
 LOOK_EVERY_SECONDS = 0.02
 

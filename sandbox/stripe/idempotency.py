@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.stripe_errors import StripeError
+from sandbox.stripe.errors import StripeError
 
 Json = dict[str, Any]
 

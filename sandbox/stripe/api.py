@@ -1,5 +1,5 @@
 """The HTTP side of the stand-in for Stripe: keys, faults, idempotency, errors and headers around
-the calls of stripe_calls. The hosted pages join the same app."""
+the calls of `calls.py`. The hosted pages join the same app."""
 
 import logging
 import time
@@ -10,14 +10,14 @@ import flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
-from sandbox import stripe_calls as calls
-from sandbox import stripe_pages, stripe_params
-from sandbox import stripe_shapes as shapes
 from sandbox.faults import Faults
-from sandbox.stripe_errors import ParameterError, StripeError, masked, not_permitted
-from sandbox.stripe_idempotency import IdempotencyKeys
-from sandbox.stripe_state import StripeState
-from sandbox.stripe_trouble import Trouble
+from sandbox.stripe import calls, shapes
+from sandbox.stripe import pages as stripe_pages
+from sandbox.stripe import params as stripe_params
+from sandbox.stripe.errors import ParameterError, StripeError, masked, not_permitted
+from sandbox.stripe.idempotency import IdempotencyKeys
+from sandbox.stripe.state import StripeState
+from sandbox.stripe.trouble import Trouble
 
 Json = dict[str, Any]
 Answer = tuple[int, Json]

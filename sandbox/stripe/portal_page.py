@@ -7,11 +7,11 @@ from typing import Any
 
 import flask
 
-from sandbox import stripe_page_words as words
-from sandbox import stripe_portal_buttons as buttons
-from sandbox.stripe_lifecycle import ENDED, OWING, period_end
-from sandbox.stripe_page_words import Note
-from sandbox.stripe_state import StripeState
+from sandbox.stripe import page_words as words
+from sandbox.stripe import portal_buttons as buttons
+from sandbox.stripe.lifecycle import ENDED, OWING, period_end
+from sandbox.stripe.page_words import Note
+from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 

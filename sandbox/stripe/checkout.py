@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import stripe
 
-from sandbox import stripe_catalogue as catalogue
-from sandbox import stripe_checkout_rules as rules
-from sandbox import stripe_shapes as shapes
+from sandbox.stripe import catalogue, shapes
+from sandbox.stripe import checkout_rules as rules
 
 if TYPE_CHECKING:
-    from sandbox.stripe_state import StripeState
-    from sandbox.stripe_webhooks import Delivery
+    from sandbox.stripe.state import StripeState
+    from sandbox.stripe.webhooks import Delivery
 
 Json = dict[str, Any]
 

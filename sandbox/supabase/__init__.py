@@ -1,0 +1,1 @@
+"""A stand-in for Supabase's REST API over a real Postgres."""
