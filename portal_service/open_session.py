@@ -1,7 +1,7 @@
 """Of all Checkout sessions that a customer could pay, one stays open: whoever asks lists, decides
 and takes the slot; who finds it taken decides anew. What is sold, and to whom, is checkout.py's.
 
-tests/unit/test_checkout_model.py shows what each part is for.
+tests/rules/test_checkout_model.py shows what each part is for.
 """
 
 import hashlib
