@@ -14,7 +14,7 @@ from typing import Any
 
 from flask import Response, g, request
 from flask.sansio.scaffold import Scaffold
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from portal_service import deadline
 
@@ -34,6 +34,20 @@ LIVE_MISSING = Counter(
     "Live subscriptions that Stripe does not have under our key: the key of another account?",
 )
 VENDOR_ERRORS = Counter("portal_vendor_errors_total", "Failed calls", ["vendor", "error"])
+VENDOR_SECONDS = Histogram(
+    "portal_vendor_seconds", "Time until a vendor's answer, or until none came", ["vendor", "call"]
+)
+VENDOR_IN_FLIGHT = Gauge(
+    "portal_vendor_in_flight",
+    "Threads that wait for a vendor",
+    ["vendor"],
+    multiprocess_mode="livesum",
+)
+VENDOR_REFUSED = Counter(
+    "portal_vendor_refused_total",
+    "Calls that were not made: too many wait (busy), or too many timed out (resting)",
+    ["vendor", "call", "reason"],
+)
 LIMITER_ERRORS = Counter("portal_rate_limit_errors_total", "Requests let through uncounted")
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}

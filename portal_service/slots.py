@@ -1,0 +1,125 @@
+"""How many of a process' threads may wait for which vendor, and when a vendor is left alone: so
+health, readiness and metrics always find a thread, whoever hangs, and status whenever the database
+answers. Knows no HTTP and no vendor's answers.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from portal_service.deadline import OutOfTime
+
+TIMEOUTS_IN_A_ROW = 5
+REST_SECONDS = 5.0
+
+
+class NoSlot(Exception):
+    """Raised at once when too many threads wait already, or the vendor is left alone.
+
+    reason: `busy` or `resting`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TimedOut(Exception):
+    """Raised by who asked, when the vendor did not answer in time.
+
+    counts: whether the vendor had time enough to answer.
+    """
+
+    def __init__(self, counts: bool = True) -> None:
+        super().__init__("no answer in time")
+        self.counts = counts
+
+
+@dataclass
+class _Vendor:
+    most: int
+    waiting: int = 0
+    timeouts: int = 0
+    rests_until: float = 0.0
+    is_tried: bool = False
+
+
+class Slots:
+    """One per process.
+
+    threads: how many requests the process serves at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        # Seven eighths for vendors together; Stripe leaves one of these to the database.
+        self.most = max(1, threads * 7 // 8)
+        most_for_stripe = max(1, min(threads * 3 // 4, self.most - 1))
+        self._vendors = {
+            "stripe": _Vendor(most_for_stripe),
+            "supabase": _Vendor(self.most),
+            "clerk": _Vendor(1),
+        }
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def asking(self, vendor: str) -> Iterator[None]:
+        """A call to the vendor. After five that ended in TimedOut, with no other end between, there
+        are five seconds without any; then one tries for all. Raises NoSlot.
+        """
+        tries = self._enter(vendor, is_call=True)
+        timed_out = None  # unless the vendor shows something, nothing is learned of it
+        try:
+            yield
+            timed_out = False
+        except TimedOut as error:
+            timed_out = True if error.counts else None
+            raise
+        except OutOfTime:
+            raise
+        except Exception:
+            timed_out = False  # it refused the connection, or broke it: it does not hang
+            raise
+        finally:
+            self._leave(vendor, tries, timed_out)
+
+    @contextmanager
+    def joining(self, vendor: str) -> Iterator[None]:
+        """A wait for what another thread asks the vendor. Raises NoSlot."""
+        self._enter(vendor, is_call=False)
+        try:
+            yield
+        finally:
+            self._leave(vendor, tries=False, timed_out=None)
+
+    def waiting(self, vendor: str) -> int:
+        """How many threads wait for the vendor at this moment."""
+        return self._vendors[vendor].waiting
+
+    def _enter(self, name: str, is_call: bool) -> bool:
+        """Whether the call is the one that tries for all."""
+        with self._lock:
+            vendor = self._vendors[name]
+            if vendor.waiting >= vendor.most or self._waiting >= self.most:
+                raise NoSlot("busy")
+            tries = is_call and vendor.timeouts >= TIMEOUTS_IN_A_ROW
+            if tries and (vendor.is_tried or time.monotonic() < vendor.rests_until):
+                raise NoSlot("resting")
+            vendor.is_tried = vendor.is_tried or tries
+            vendor.waiting += 1
+            self._waiting += 1
+            return tries
+
+    def _leave(self, name: str, tries: bool, timed_out: bool | None) -> None:
+        with self._lock:
+            vendor = self._vendors[name]
+            vendor.waiting -= 1
+            self._waiting -= 1
+            if tries:
+                vendor.is_tried = False
+            if timed_out is not None:
+                vendor.timeouts = vendor.timeouts + 1 if timed_out else 0
+            if timed_out and vendor.timeouts >= TIMEOUTS_IN_A_ROW:
+                vendor.rests_until = time.monotonic() + REST_SECONDS

@@ -1,0 +1,251 @@
+"""The one way out: pooled HTTP under both vendors' SDKs and Clerk's key fetch. It asks `slots`
+before it waits, keeps the time by `wall_clock`, tries a reset connection once more, and counts.
+It knows no vendor's answers, and nothing of the requests that come in.
+
+Nothing is read or opened before the first call: Gunicorn may load the app before it forks.
+"""
+
+import os
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import certifi
+import httpx
+import stripe
+import urllib3
+
+from portal_service import deadline
+from portal_service.observability import VENDOR_IN_FLIGHT, VENDOR_REFUSED, VENDOR_SECONDS
+from portal_service.slots import NoSlot, Slots, TimedOut
+from portal_service.wall_clock import Call, Pool, PoolTLS, WallClock
+
+# A time-out after less says that our budget was spent, not that the vendor hangs.
+_TELLING_SECONDS = 1.0
+# Headers about how the body came over the wire; the body is decoded by now.
+_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+
+# The parts of addresses that are no ids: what a metric's label may show.
+_WORDS = frozenset(
+    {
+        *("v1", "billing_portal", "checkout", "configurations", "customers", "events", "expire"),
+        *("prices", "products", "sessions", "subscription_items", "subscriptions"),
+        *("rest", "rpc", "billing_account", "billing_customers", "billing_trial_write"),
+        *("gone_customers", "link_customer", "mark_customer", "upsert_subscription"),
+        *(".well-known", "jwks.json"),
+    }
+)
+
+
+class Unreachable(Exception):
+    """Raised when there was no connection: no such name, refused, a bad certificate."""
+
+
+class ConnectionLost(Exception):
+    """Raised when the connection broke before the whole answer was there, twice in a row."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes  # decoded, whatever the wire's encoding
+
+
+class Transport:
+    """One per process.
+
+    threads: how many requests the process serves at once; as many connections per host are kept.
+    """
+
+    def __init__(self, slots: Slots, threads: int) -> None:
+        self._slots = slots
+        self._threads = threads
+        self._clock = WallClock()
+        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def ask(
+        self,
+        vendor: str,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | str | None,
+        timeout: float,
+    ) -> Answer:
+        """One call, whose answer may be anything that HTTP allows; redirects are not followed.
+
+        It must be safe to repeat: a connection that was reset is tried once more at once.
+        timeout: seconds for one attempt, if the request's budget has as much left.
+        Raises NoSlot, TimedOut, Unreachable, ConnectionLost, OutOfTime.
+        """
+        call = f"{method} {template(url)}"
+        began = time.monotonic()
+        try:
+            with self._slots.asking(vendor), VENDOR_IN_FLIGHT.labels(vendor).track_inprogress():
+                began = time.monotonic()
+                try:
+                    return self._exchange(method, url, headers, body, deadline.attempt(timeout))
+                except ConnectionLost:
+                    return self._exchange(method, url, headers, body, deadline.attempt(timeout))
+                finally:
+                    VENDOR_SECONDS.labels(vendor, call).observe(time.monotonic() - began)
+        except NoSlot as refused:
+            VENDOR_REFUSED.labels(vendor, call, refused.reason).inc()
+            raise
+
+    def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | str | None,
+        seconds: float,
+    ) -> Answer:
+        call = Call(seconds)
+        try:
+            with self._clock.during(call):
+                answer = self._manager(url).urlopen(
+                    method,
+                    url,
+                    body=body,
+                    headers=headers,
+                    redirect=False,
+                    retries=False,
+                    timeout=urllib3.Timeout(total=seconds),
+                )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _translated(error, call, seconds) from error
+        if call.expired:  # an answer without a length ends where its connection does
+            raise _late(seconds)
+        return Answer(answer.status, answer.headers, answer.data)
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        with self._lock:
+            if host not in self._managers:
+                self._managers[host] = self._new_manager(parts.scheme, _proxy_for(parts))
+            return self._managers[host]
+
+    def _new_manager(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
+        kept: dict[str, Any] = {"maxsize": self._threads}
+        if scheme == "https" or proxy:
+            kept["ssl_context"] = self._tls
+        manager = urllib3.ProxyManager(proxy, **kept) if proxy else urllib3.PoolManager(**kept)
+        manager.pool_classes_by_scheme = {"http": Pool, "https": PoolTLS}
+        return manager
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+        own = None if folder else certifi.where()
+        return ssl.create_default_context(cafile=file or own, capath=folder)
+
+
+def template(url: str) -> str:
+    """The path of an address with its ids left out."""
+    parts = urlsplit(url).path.split("/")
+    return "/".join(part if part in _WORDS or not part else "{id}" for part in parts)
+
+
+def _proxy_for(url: SplitResult) -> str | None:
+    """What HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say, as curl reads them."""
+    if proxy_bypass(url.netloc):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+def _translated(error: Exception, call: Call, seconds: float) -> Exception:
+    late = isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError))
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which it calls a time-out
+    if call.expired or (late and not refused):
+        return _late(seconds)
+    if isinstance(error, (urllib3.exceptions.ProtocolError, ConnectionError)):
+        return ConnectionLost(type(error).__name__)
+    return Unreachable(f"{type(error).__name__}: {error}")
+
+
+def _late(seconds: float) -> TimedOut:
+    return TimedOut(counts=seconds >= _TELLING_SECONDS)
+
+
+class SupabaseTransport(httpx.BaseTransport):
+    """What `supabase` sends its requests by.
+
+    timeout: seconds for one attempt.
+    """
+
+    def __init__(self, transport: Transport, timeout: float) -> None:
+        self._transport = transport
+        self._timeout = timeout
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises httpx.TransportError of the fitting kind, and OutOfTime."""
+        sent = request.method, str(request.url), dict(request.headers), request.read()
+        try:
+            answer = self._transport.ask("supabase", *sent, self._timeout)
+        except NoSlot as error:
+            raise httpx.PoolTimeout(str(error)) from error
+        except TimedOut as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        except Unreachable as error:
+            raise httpx.ConnectError(str(error)) from error
+        except ConnectionLost as error:
+            raise httpx.ReadError(str(error)) from error
+        headers = [pair for pair in answer.headers.items() if pair[0].lower() not in _OF_THE_WIRE]
+        return httpx.Response(answer.status, headers=headers, content=answer.body)
+
+
+class StripeTransport(stripe.HTTPClient):
+    """What `stripe` sends its requests by. All that it sends may be repeated, since each POST has
+    an idempotency key (docs.stripe.com/api/idempotent_requests).
+
+    timeout: seconds for one attempt.
+    """
+
+    name = "urllib3"
+
+    def __init__(self, transport: Transport, timeout: float) -> None:
+        super().__init__()
+        self._transport = transport
+        self._timeout = timeout
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        """Raises stripe.APIConnectionError; the SDK tries again where that may help."""
+        sent = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
+        try:
+            answer = self._transport.ask(
+                "stripe", method.upper(), url, sent, post_data, self._timeout
+            )
+        except (TimedOut, Unreachable) as error:
+            raise _lost(error, should_retry=True) from error
+        except (NoSlot, ConnectionLost, deadline.OutOfTime) as error:
+            raise _lost(error, should_retry=False) from error
+        return answer.body, answer.status, answer.headers
+
+    def close(self) -> None:
+        """Nothing to close: the connections are the process'."""
+
+
+def _lost(error: Exception, should_retry: bool) -> stripe.APIConnectionError:
+    return stripe.APIConnectionError(  # type: ignore[no-untyped-call]
+        f"{type(error).__name__}: {error}", should_retry=should_retry
+    )

@@ -1,0 +1,136 @@
+"""How many threads may wait for which vendor, and when a vendor is left alone."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from portal_service import slots
+from portal_service.deadline import OutOfTime
+from portal_service.slots import REST_SECONDS, TIMEOUTS_IN_A_ROW, NoSlot, Slots, TimedOut
+
+
+class Clock:
+    now = 5000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(slots, "time", clock)
+    return clock
+
+
+def places(of: Slots, vendor: str, stack: ExitStack) -> int:
+    """How many find a place, all at once."""
+    for found in range(1000):
+        try:
+            stack.enter_context(of.asking(vendor))
+        except NoSlot as error:
+            assert error.reason == "busy"
+            return found
+    raise AssertionError("no end of places")
+
+
+def refusal(of: Slots, vendor: str = "stripe") -> str:
+    with pytest.raises(NoSlot) as refused, of.asking(vendor):
+        pass
+    return refused.value.reason
+
+
+def ends_in(of: Slots, error: Exception, vendor: str = "stripe") -> None:
+    with pytest.raises(type(error)), of.asking(vendor):
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("threads", "stripe", "database_beside"),
+    [(1, 1, 0), (2, 1, 0), (4, 2, 1), (8, 6, 1), (16, 12, 2), (64, 48, 8)],
+)
+def test_three_quarters_wait_for_stripe_and_seven_eighths_for_all(
+    threads: int, stripe: int, database_beside: int
+) -> None:
+    of = Slots(threads)
+    with ExitStack() as stack:
+        assert places(of, "stripe", stack) == stripe
+        assert places(of, "supabase", stack) == database_beside
+        assert places(of, "clerk", stack) == 0
+    assert of.waiting("stripe") == of.waiting("supabase") == 0
+
+
+def test_one_thread_at_most_fetches_clerks_keys() -> None:
+    with ExitStack() as stack:
+        assert places(Slots(64), "clerk", stack) == 1
+
+
+def test_who_waits_for_another_threads_question_takes_a_place() -> None:
+    of = Slots(4)
+    with of.joining("stripe"), of.asking("stripe"):
+        assert refusal(of) == "busy"
+        with pytest.raises(NoSlot), of.joining("stripe"):
+            pass
+    with of.asking("stripe"):
+        assert of.waiting("stripe") == 1
+
+
+def test_a_vendor_that_times_out_five_times_is_left_alone_for_five_seconds(clock: Clock) -> None:
+    of = Slots(8)
+    for _ in range(TIMEOUTS_IN_A_ROW):
+        ends_in(of, TimedOut())
+    assert refusal(of) == "resting"
+    with of.asking("supabase"):
+        pass  # the others are asked as before
+    with of.joining("stripe"):
+        pass  # and a question that is on its way may be waited for
+    clock.now += REST_SECONDS - 0.1
+    assert refusal(of) == "resting"
+    clock.now += 0.1
+    with of.asking("stripe"):
+        assert refusal(of) == "resting"  # one tries for all
+    with of.asking("stripe"), of.asking("stripe"):
+        pass
+
+
+def test_one_that_tries_in_vain_begins_the_rest_again(clock: Clock) -> None:
+    of = Slots(8)
+    for _ in range(TIMEOUTS_IN_A_ROW):
+        ends_in(of, TimedOut())
+    clock.now += REST_SECONDS
+    ends_in(of, TimedOut())
+    assert refusal(of) == "resting"
+    clock.now += REST_SECONDS
+    ends_in(of, OutOfTime())  # nothing is learned: the next one tries
+    with of.asking("stripe"):
+        pass
+    with of.asking("stripe"):
+        pass
+
+
+@pytest.mark.parametrize("between", [None, ConnectionError("refused")])
+def test_time_outs_count_in_a_row_alone(clock: Clock, between: Exception | None) -> None:
+    of = Slots(8)
+    for _ in range(TIMEOUTS_IN_A_ROW - 1):
+        ends_in(of, TimedOut())
+    if between:
+        ends_in(of, between)
+    else:
+        with of.asking("stripe"):
+            pass
+    ends_in(of, TimedOut())
+    with of.asking("stripe"):
+        pass
+
+
+@pytest.mark.parametrize("error", [TimedOut(counts=False), OutOfTime()])
+def test_the_end_of_our_own_budget_says_nothing_of_the_vendor(
+    clock: Clock, error: Exception
+) -> None:
+    of = Slots(8)
+    for _ in range(TIMEOUTS_IN_A_ROW - 1):
+        ends_in(of, TimedOut())
+    for _ in range(9):
+        ends_in(of, error)
+    ends_in(of, TimedOut())
+    assert refusal(of) == "resting"
