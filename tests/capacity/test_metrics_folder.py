@@ -1,0 +1,134 @@
+"""The folder in which Gunicorn's workers count together."""
+
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from portal_service import metrics_folder
+from portal_service.metrics_folder import begin, sit
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `begin` changes for the whole process is put back."""
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setattr(metrics_folder, "_place", "master")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+
+
+def in_a_worker(place: str, work: Callable[[], None], *, killed: bool = False) -> None:
+    """Forks, as Gunicorn does, and works."""
+    if (pid := os.fork()) == 0:
+        sit(place)
+        work()
+        os.kill(os.getpid(), signal.SIGKILL if killed else signal.SIGTERM)
+    os.waitpid(pid, 0)
+
+
+def total(folder: Path, name: str) -> float:
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(folder))
+    return registry.get_sample_value(name) or 0.0
+
+
+def test_a_recycled_worker_goes_on_counting_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = begin(2, [str(tmp_path)])
+    assert folder is not None
+    counter = Counter("things_total", "Things", registry=CollectorRegistry())
+    files = sorted(os.listdir(folder.path))
+    for _ in range(9):
+        in_a_worker(folder.take_place([]), counter.inc)
+    in_a_worker(folder.take_place(["0"]), counter.inc)
+    in_a_worker(folder.take_place(["0", "1"]), counter.inc)  # no place is left
+    assert total(folder.path, "things_total") == 11
+    assert sorted(os.listdir(folder.path)) == files
+    folder.remove()
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_a_killed_worker_was_at_is_forgotten(tmp_path: Path) -> None:
+    folder = begin(1, [str(tmp_path)])
+    assert folder is not None
+    gauge = Gauge("waiting", "x", multiprocess_mode="livesum", registry=CollectorRegistry())
+    in_a_worker(folder.take_place([]), gauge.inc, killed=True)
+    assert total(folder.path, "waiting") == 1
+    in_a_worker(folder.take_place([]), lambda: gauge.inc(0))
+    assert total(folder.path, "waiting") == 0
+
+
+def test_every_page_is_there_before_it_is_mapped(tmp_path: Path) -> None:
+    folder = begin(2, [str(tmp_path)])
+    assert folder is not None
+    for file in folder.path.glob("*.db"):
+        assert file.stat().st_blocks * 512 >= file.stat().st_size > 0, file
+
+
+@pytest.mark.parametrize("fails", ["mkdtemp", "fallocate"])
+def test_without_room_the_next_place_is_taken_and_at_last_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    full, good = tmp_path / "full", tmp_path / "good"
+    good.mkdir()
+    if fails == "fallocate":
+        full.mkdir()
+        allocate = os.posix_fallocate
+
+        def fallocate(fd: int, offset: int, size: int) -> None:
+            if str(full) in os.readlink(f"/proc/self/fd/{fd}"):
+                raise OSError(28, "No space left on device")
+            allocate(fd, offset, size)
+
+        monkeypatch.setattr(os, "posix_fallocate", fallocate)
+    folder = begin(1, [str(full), str(good)])
+    assert folder is not None and folder.path.parent == good
+    assert not full.exists() or os.listdir(full) == []
+
+    before = values.ValueClass
+    assert begin(1, [str(full)]) is None
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
+    assert values.ValueClass is before
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    with open(path, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def test_folders_of_dead_masters_are_swept_and_no_others(tmp_path: Path) -> None:
+    for name in ("portal-metrics-dead", "portal-metrics-live", "portal-metrics-new", "other"):
+        (tmp_path / name).mkdir()
+    for name in ("portal-metrics-dead", "other"):
+        (tmp_path / name / "lock").touch()
+    (tmp_path / "portal-metrics-dead" / "counter_1.db").write_bytes(bytes(9))
+    with locked(tmp_path / "portal-metrics-live" / "lock"):
+        folder = begin(1, [str(tmp_path)])
+    assert folder is not None
+    left = {"portal-metrics-live", "portal-metrics-new", "other", folder.path.name}
+    assert set(os.listdir(tmp_path)) == left
+
+
+def test_a_folder_is_in_use_as_long_as_a_worker_lives(tmp_path: Path) -> None:
+    folder = begin(1, [str(tmp_path)])
+    assert folder is not None
+    begun, ended = os.pipe()
+    if (pid := os.fork()) == 0:  # a worker that outlives its master
+        os.close(ended)
+        os.read(begun, 1)
+        os._exit(0)
+    os.close(begun)
+    os.close(folder._lock)
+    metrics_folder._sweep(str(tmp_path))
+    assert folder.path.exists()
+    os.close(ended)
+    os.waitpid(pid, 0)
+    metrics_folder._sweep(str(tmp_path))
+    assert not folder.path.exists()
