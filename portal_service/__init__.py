@@ -12,7 +12,7 @@ from flask_cors import CORS
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal_service import billing, errors, health, observability, webhook
+from portal_service import billing, errors, health, log, observability, webhook
 from portal_service.commands import link, migrate, replay, sync
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
@@ -29,7 +29,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings: read from the environment where none are given. Raises ConfigError.
     """
     settings = settings or Settings.from_environment()
-    observability.configure_logging(settings.log_format, settings.log_level)
+    log.configure_logging(settings.log_format, settings.log_level)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # its redirects would go where the Host header says
     _add_contract_shape(app, settings)

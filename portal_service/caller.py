@@ -9,7 +9,9 @@ from flask import request
 
 from portal_service.clerk import TokenRefused
 from portal_service.errors import ServiceError
-from portal_service.observability import LIMITER_ERRORS, log, note
+from portal_service.log import log
+from portal_service.metrics import LIMITER_ERRORS
+from portal_service.observability import note
 from portal_service.services import Services
 
 

@@ -9,7 +9,7 @@ from flask.sansio.scaffold import Scaffold
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from portal_service.deadline import OutOfTime
-from portal_service.observability import log, request_id
+from portal_service.log import log, request_id
 
 # code: (HTTP status, sentence). The first three sentences are the tutorial's, word for word.
 ERRORS = {

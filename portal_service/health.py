@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from portal_service.errors import ServiceError
-from portal_service.observability import log
+from portal_service.log import log
 from portal_service.plans import Problem
 from portal_service.services import Services, services
 from portal_service.stripe_errors import StripeRefused

@@ -18,7 +18,8 @@ from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
-from portal_service.observability import LIVE_MISSING, log
+from portal_service.log import log
+from portal_service.metrics import LIVE_MISSING
 from portal_service.reports import Reports
 from portal_service.single_flight import Flight, SingleFlight
 from portal_service.stripe_api import Stripe

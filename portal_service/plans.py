@@ -12,7 +12,7 @@ from portal_service import inputs
 from portal_service.config import Plan, Settings
 from portal_service.deadline import OutOfTime
 from portal_service.errors import ServiceError
-from portal_service.observability import log
+from portal_service.log import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import (

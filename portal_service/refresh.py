@@ -9,7 +9,7 @@ from typing import Any
 from portal_service import deadline, inputs
 from portal_service.entitlement import Account, best_row, customers_of, has_outlived_itself
 from portal_service.errors import ServiceError
-from portal_service.observability import log
+from portal_service.log import log
 from portal_service.services import Services
 from portal_service.single_flight import Flight
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe

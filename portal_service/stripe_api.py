@@ -15,7 +15,7 @@ from urllib3 import Timeout
 
 from portal_service import deadline
 from portal_service.config import Settings
-from portal_service.observability import log
+from portal_service.log import log
 from portal_service.stripe_errors import (
     CustomerMissing,
     NotAtStripe,

@@ -11,7 +11,8 @@ from typing import Any
 import stripe
 
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, label, log, scrub
+from portal_service.log import log, scrub
+from portal_service.metrics import VENDOR_ERRORS, error_label
 
 _CURES = {
     "portal_not_configured": "Save the settings once in Stripe's dashboard, Settings > Billing > "
@@ -97,7 +98,7 @@ def translated(
     lost_a_race = isinstance(translated, StripeRefused) and may_come_late
     if lost_a_race or isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
         level = logging.INFO  # two clicks at once: normal; and an old error was told before
-    VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
+    VENDOR_ERRORS.labels("stripe", error_label(code or type(error).__name__)).inc()
     log(
         level,
         "stripe call failed",

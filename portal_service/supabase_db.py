@@ -15,7 +15,8 @@ from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.entitlement import Account, is_ignored_row
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, label, log
+from portal_service.log import log
+from portal_service.metrics import VENDOR_ERRORS, error_label
 from portal_service.subscription import COLUMNS, Row
 
 ROW_COLUMNS = (*COLUMNS, "clerk_owner_id", "user_id", "revision", "created_at", "updated_at")
@@ -219,7 +220,7 @@ class Database:
             return query.execute().data
 
     def _failed(self, code: str, message: str) -> DatabaseError:
-        VENDOR_ERRORS.labels("supabase", label(code)).inc()
+        VENDOR_ERRORS.labels("supabase", error_label(code)).inc()
         level = logging.INFO if code in _CONFLICTS else logging.ERROR
         log(level, "supabase call failed", code=code, vendor_message=message)
         kind = ValueRefused if code[:2] in _REFUSALS and len(code) == 5 else DatabaseError

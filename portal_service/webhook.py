@@ -18,8 +18,10 @@ from flask import Blueprint, request
 from portal_service import inputs
 from portal_service.config import Plan
 from portal_service.errors import ServiceError
+from portal_service.log import log
+from portal_service.metrics import WEBHOOKS
 from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS, Event
-from portal_service.observability import WEBHOOKS, log, note
+from portal_service.observability import note
 from portal_service.services import services
 from portal_service.subscription import clerk_owner_of, is_ours, row_of, subscription_of
 

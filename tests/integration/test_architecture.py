@@ -32,6 +32,8 @@ LAYERS: list[set[str]] = [
         "errors",
         "deadline",
         "observability",
+        "log",
+        "metrics",
         "single_flight",
         "once",
         "reports",
@@ -52,7 +54,7 @@ VENDORS = {
     # webhook how a signature is checked; only stripe_api calls Stripe.
     "stripe": {"stripe_api", "stripe_errors", "mirror", "config_values", "webhook"},
     "requests": {"stripe_api", "clerk"},
-    "prometheus_client": {"observability", "health"},
+    "prometheus_client": {"metrics", "health"},
 }  # fmt: skip
 
 

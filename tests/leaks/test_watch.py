@@ -10,7 +10,7 @@ from leaks.watch import Watch
 from prometheus_client import CollectorRegistry, Counter
 
 from portal_service import Settings
-from portal_service.observability import log
+from portal_service.log import log
 from sandbox.world import World
 
 TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c2VyX2FkYSJ9.c2lnbmF0dXJl"

@@ -17,7 +17,7 @@ from flask import Flask, Response, request_finished
 from prometheus_client import REGISTRY, generate_latest
 
 from portal_service.config import Settings
-from portal_service.observability import LOGGER, JsonFormatter, TextFormatter
+from portal_service.log import LOGGER, JsonFormatter, TextFormatter
 from sandbox.clerk import Clerk
 
 FORMATTERS = {

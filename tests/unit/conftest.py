@@ -14,7 +14,7 @@ from hypothesis import settings
 from stripe._http_client import HTTPClient
 
 from portal_service import deadline
-from portal_service.observability import LOGGER
+from portal_service.log import LOGGER
 from portal_service.stripe_api import Stripe
 from portal_service.supabase_db import Database
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portal_service.observability import UNCLAIMED, UNKNOWN_PRICES
+from portal_service.metrics import UNCLAIMED, UNKNOWN_PRICES
 from portal_service.reports import Reports
 
 from .conftest import Log

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from stripe._http_client import HTTPClient
 
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS
+from portal_service.metrics import VENDOR_ERRORS
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import (
     CustomerMissing,
