@@ -35,15 +35,16 @@ def session_url(
     origin: of the page that asks. Raises ServiceError, already_subscribed among them.
     """
     wanted = _wanted(services, clerk_owner_id, fields, origin)
-    services.catalogue.check(fields)
-    account = _not_running(services, services.database.account(clerk_owner_id))
+    services.catalogue.refuse_bad_fields(fields)
+    account = _refuse_running(services, services.database.account(clerk_owner_id))
     wanted["line_items"] = [_line(services, fields)]
     customer = _customer(services, account, None)
     try:
         return open_session.url(services, account, customer, wanted)
     except CustomerMissing:
-        services.mirror.forget_customer(account, customer)
-    # As any other request decides from now on: two customers could both be sold to.
+        services.mirror.mark_gone(account, customer)
+    # From the account as it is now: a request at the same time may have made the new customer, and
+    # with two customers two subscriptions could be bought.
     account = services.database.account(clerk_owner_id)
     return open_session.url(services, account, _customer(services, account, customer), wanted)
 
@@ -98,28 +99,29 @@ def _with_session_id(url: str) -> str:
     return f"{path}?{query}{hash_}{fragment}"
 
 
-def _not_running(services: Services, account: Account) -> Account:
-    """The account, unless a subscription of it is running. The table alone may be behind: Stripe is
+def _refuse_running(services: Services, account: Account) -> Account:
+    """Refuse where a subscription of the account is running. The table may be behind: Stripe is
     asked about each customer of a row that says so, and only its answer lets a row stop blocking.
+    Returns the account as it is then.
     """
     running = _running_rows(services, account)
     if not running:
         return account
-    quiet = set()
-    for customer in {
-        row["stripe_customer_id"]: None for row in running if row["stripe_customer_id"]
-    }:
+    asked = set()
+    for customer in dict.fromkeys(row["stripe_customer_id"] for row in running):
+        if customer is None:
+            continue
         try:
             if any(map(is_running_at_stripe, services.mirror.refresh_customer(account, customer))):
                 raise ServiceError("already_subscribed")
         except CustomerMissing:
-            pass  # its rows were brought to an end
+            pass  # its rows have ended now
         except (StripeUnavailable, KeyForbidden, deadline.OutOfTime) as error:
             raise ServiceError("already_subscribed") from error
-        quiet.add(customer)
+        asked.add(customer)
     account = services.database.account(account.clerk_owner_id)
     for row in _running_rows(services, account):
-        if row["stripe_subscription_id"] or row["stripe_customer_id"] not in quiet:
+        if row["stripe_subscription_id"] or row["stripe_customer_id"] not in asked:
             raise ServiceError("already_subscribed")
     return account
 
@@ -155,8 +157,7 @@ def _customer(services: Services, account: Account, missing: str | None) -> str:
 
 def _new_customer(services: Services, clerk_owner_id: str, replaced: str | None) -> str:
     """Make the owner's customer and keep it before going on: a double click makes the same one."""
-    mode = "live" if services.settings.livemode else "test"
-    key = f"portal_service-customer-{mode}-{clerk_owner_id}-{replaced or 'none'}"
+    key = f"portal_service-customer-{services.settings.mode}-{clerk_owner_id}-{replaced or 'none'}"
     replays = 0
     for _ in deadline.rounds():
         try:

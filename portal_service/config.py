@@ -16,7 +16,7 @@ from portal_service.config_values import Plan, Wrong, origin_of
 
 __all__ = ["ConfigError", "Plan", "Settings", "origin_of"]
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 
 
 class ConfigError(Exception):
@@ -154,6 +154,10 @@ class Settings:
         return self.stripe_secret_key[2:].startswith("_live_")
 
     @property
+    def mode(self) -> str:
+        return "live" if self.livemode else "test"
+
+    @property
     def session_cookies(self) -> tuple[str, ...]:
         """Clerk's cookies, the one of this instance first (clerk/javascript, shared/keys.ts)."""
         if self.clerk_publishable_key is None:
@@ -164,7 +168,7 @@ class Settings:
     @property
     def origin_patterns(self) -> list[str]:
         """The allowed origins as regular expressions that match a whole origin."""
-        return [rf"\A{re.escape(o).replace(re.escape('*'), _LABEL)}\Z" for o in self.origins]
+        return [rf"\A{re.escape(o).replace(re.escape('*'), _DNS_LABEL)}\Z" for o in self.origins]
 
     def allows_origin(self, origin: str) -> bool:
         return any(re.fullmatch(pattern, origin) for pattern in self.origin_patterns)

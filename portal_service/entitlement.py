@@ -156,6 +156,7 @@ def has_outlived_itself(row: Row, now: datetime) -> bool:
 
 def status_object(
     account: Account,
+    row: Row | None,
     plans: Sequence[Plan],
     entitled: Iterable[str],
     *,
@@ -165,25 +166,24 @@ def status_object(
 ) -> dict[str, Any]:
     """What a frontend shows. The rules are the table in docs/entitlement.md.
 
-    may_spend: whether the caller may use the owner's money.
+    row: the account's best one. may_spend: whether the caller may use the owner's money.
     offers_trial: whether checkout begins with a trial.
     """
-    row = best_row(account.rows, plans, entitled)
-    running = running_row(account.rows, plans, entitled) is not None
-    had_one = any(row["trial_end"] for row in account.rows)
+    running = any(is_running(one, plans, entitled) for one in account.rows)
+    had_trial = any(one["trial_end"] for one in account.rows)
     return {
         "subscribed": row is not None and is_subscribed(row, plans, entitled),
         "plan": _shown_plan(row, plans, entitled),
         "status": row and row["status"],
         "price_id": row and (row["price_id"] or None),
         "quantity": row and row["quantity"],
-        "items": [_shown_item(item, plans) for item in row_items(row)] if row else [],
+        "items": [_with_plan(item, plans) for item in row_items(row)] if row else [],
         "current_period_end": row and utc(row["current_period_end"]),
         "cancel_at": row and utc(row["cancel_at"]),
         "cancel_at_period_end": row is not None and bool(row["cancel_at_period_end"]),
         "ended_at": row and utc(row["ended_at"]),
         "trial_end": row and utc(row["trial_end"]),
-        "trial_available": offers_trial and not running and not had_one,
+        "trial_available": offers_trial and not running and not had_trial,
         "paused_reason": row and row["paused_reason"],
         "pause_collection": row and row["pause_collection"],
         "can_manage_billing": may_spend and bool(present_customers_of(account)),
@@ -193,14 +193,8 @@ def status_object(
     }
 
 
-def _shown_item(item: dict[str, Any], plans: Sequence[Plan]) -> dict[str, Any]:
-    price, product = item["price_id"], item["product_id"]
-    return {
-        "price_id": price,
-        "product_id": product,
-        "quantity": item["quantity"],
-        "plan": plan_name(price, product, plans),
-    }
+def _with_plan(item: dict[str, Any], plans: Sequence[Plan]) -> dict[str, Any]:
+    return {**item, "plan": plan_name(item["price_id"], item["product_id"], plans)}
 
 
 def _shown_plan(row: Row | None, plans: Sequence[Plan], entitled: Iterable[str]) -> str | None:

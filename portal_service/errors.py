@@ -4,12 +4,13 @@ people; what a vendor said stays in the log.
 
 import logging
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 from flask.sansio.scaffold import Scaffold
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from portal_service.deadline import OutOfTime
 from portal_service.log import log, request_id
+from portal_service.routing import methods_here
 
 # code: (HTTP status, sentence). The first three sentences are the tutorial's, word for word.
 ERRORS = {
@@ -96,18 +97,6 @@ def _http_error(error: HTTPException) -> Response:
     if status == 405:
         response.headers["Allow"] = ", ".join(sorted(methods_here()))
     return response
-
-
-def methods_here() -> set[str]:
-    """What the path that was asked for takes. Our paths have no variables, but for the one that
-    catches what is unknown, and that does not count.
-    """
-    return {
-        method
-        for rule in current_app.url_map.iter_rules()
-        if rule.rule == request.path and rule is not request.url_rule
-        for method in rule.methods or ()
-    }
 
 
 def _out_of_time(_: OutOfTime) -> Response:

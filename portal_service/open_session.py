@@ -161,9 +161,8 @@ def _key(services: Services, customer: str, ours: list[StripeObject]) -> str:
     """By all sessions of ours: those of one second have no order that can be relied on, and one
     that somebody else makes meanwhile must not open a second slot.
     """
-    mode = "live" if services.settings.livemode else "test"
     listed = sorted(session["id"] for session in ours)
-    return f"portal_service-checkout-{_digest([mode, customer, listed])}"
+    return f"portal_service-checkout-{_digest([services.settings.mode, customer, listed])}"
 
 
 def _expire(services: Services, session_id: str) -> None:

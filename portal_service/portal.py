@@ -48,7 +48,7 @@ def session_url(
     try:
         return _session(services, params, _flow_data(services, flow, fields, running), running)
     except CustomerMissing:
-        services.mirror.forget_customer(account, customer)
+        services.mirror.mark_gone(account, customer)
         raise
     except NotAtStripe as missing:
         if flow is None or running is None:
@@ -63,12 +63,14 @@ def _flow(services: Services, fields: dict[str, Any]) -> str | None:
     change = [name for name in _CHANGE if name in fields]
     if flow != "subscription_update_confirm":
         if change:
-            raise inputs.bad(f"{change[0]} goes with the flow subscription_update_confirm")
+            raise inputs.invalid_request(
+                f"{change[0]} goes with the flow subscription_update_confirm"
+            )
         return flow
     if not change:
-        raise inputs.bad("Say what to change to: a plan, a price or a quantity")
+        raise inputs.invalid_request("Say what to change to: a plan, a price or a quantity")
     inputs.quantity(fields)
-    services.catalogue.check(fields)
+    services.catalogue.refuse_bad_fields(fields)
     return flow
 
 

@@ -78,12 +78,12 @@ class NotAtStripe(StripeRefused):
 
 
 def translated(
-    error: stripe.StripeError, optional: bool = False, may_come_late: bool = False
+    error: stripe.StripeError, optional: bool = False, late: bool = False
 ) -> StripeFailed:
     """Stripe's error as ours. The log gets what an operator needs to mend it.
 
     optional: that our key may not ask this is no fault, and whoever asked tells it.
-    may_come_late: somebody else may have done it first, and then Stripe refuses it.
+    late: somebody else may have done it first, and then Stripe refuses it.
     """
     details = error.error
     code = getattr(details, "code", None) or error.code
@@ -95,7 +95,7 @@ def translated(
     if optional and error.http_status == 404:  # whatever the parameter is called
         translated = NotAtStripe(header_date(error.headers))
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
-    lost_a_race = isinstance(translated, StripeRefused) and may_come_late
+    lost_a_race = isinstance(translated, StripeRefused) and late
     if lost_a_race or isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
         level = logging.INFO  # two clicks at once: normal; and an old error was told before
     VENDOR_ERRORS.labels("stripe", error_label(code or type(error).__name__)).inc()

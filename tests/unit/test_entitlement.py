@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 def shown(*rows: Json, **about: Any) -> Json:
-    return status_object(account(*rows, **about), PLANS, ENTITLED, livemode=False)
+    return status_object(account(*rows, **about), best(*rows), PLANS, ENTITLED, livemode=False)
 
 
 def best(*rows: Json) -> Json | None:
@@ -122,7 +122,7 @@ def test_an_unknown_price_is_never_subscribed(status: str) -> None:
 def test_a_corrected_list_of_plans_counts_at_once() -> None:
     mistaken = row(plan=None, price_id="price_x", product_id=None)
     corrected = (*PLANS, Plan("max", ("price_x",)))
-    status = status_object(account(mistaken), corrected, ENTITLED, livemode=False)
+    status = status_object(account(mistaken), mistaken, corrected, ENTITLED, livemode=False)
     assert (status["subscribed"], status["plan"]) == (True, "max")
     assert not has_unknown_price(mistaken, corrected)
 

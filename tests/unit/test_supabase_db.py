@@ -184,10 +184,12 @@ def test_a_customer_is_linked_to_an_owner_or_to_none(
 def test_rows_are_read_in_pages(
     supabase: Supabase, database: Database, customer: str | None
 ) -> None:
-    supabase.answer(json=[row()])
-    assert database.rows("sub_0", customer) == [row()]
-    asked = supabase.request.url.params
-    assert asked["stripe_subscription_id"] == "gt.sub_0"
+    for page in ([row()], []):
+        supabase.answer(json=page)
+    assert list(database.rows(customer)) == [row()]
+    first, asked = (request.url.params for request in supabase.requests)
+    assert first["stripe_subscription_id"] == "gt."
+    assert asked["stripe_subscription_id"] == "gt.sub_1"
     assert asked.get("stripe_customer_id") == (customer and "eq.cus_1")
     assert asked["order"].startswith("stripe_subscription_id")
     assert int(asked["limit"]) > 100
