@@ -139,8 +139,8 @@ def present_customers_of(account: Account) -> list[str]:
 
 
 def has_outlived_itself(row: Row, now: datetime) -> bool:
-    """Whether what the row says must have changed since, and no webhook told: its own date is past,
-    and Stripe was not heard of for an hour.
+    """Whether what the row says must have changed without a webhook: its own date is past, and
+    nothing came from Stripe for an hour.
     """
     if row["status"] in ENDED or not row["stripe_subscription_id"]:
         return False

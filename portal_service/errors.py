@@ -66,14 +66,17 @@ class ServiceError(Exception):
 
 def register(scaffold: Scaffold) -> None:
     """Answer every exception below an app or a blueprint in our shape."""
-    scaffold.register_error_handler(ServiceError, _service_error)
+    scaffold.register_error_handler(ServiceError, _answer)
     for status in default_exceptions:  # by number: a host app's own handler of 404 would win
         scaffold.register_error_handler(status, _http_error)
-    scaffold.register_error_handler(OutOfTime, _out_of_time)
+    # The time ran out while waiting for what another request asks Stripe.
+    scaffold.register_error_handler(
+        OutOfTime, lambda _: _answer(ServiceError("stripe_unavailable"))
+    )
     scaffold.register_error_handler(Exception, _unexpected)
 
 
-def _service_error(error: ServiceError) -> Response:
+def _answer(error: ServiceError) -> Response:
     response = jsonify(error=error.sentence, code=error.code, request_id=request_id())
     response.status_code = error.status
     if error.retry_after:
@@ -93,17 +96,12 @@ def _http_error(error: HTTPException) -> Response:
     else:
         code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
     detail = "The body is too large" if status == 413 else None
-    response = _service_error(ServiceError(code, detail, status=status))
+    response = _answer(ServiceError(code, detail, status=status))
     if status == 405:
         response.headers["Allow"] = ", ".join(sorted(methods_here()))
     return response
 
 
-def _out_of_time(_: OutOfTime) -> Response:
-    """Waiting for somebody else's question to Stripe took all the time that there was."""
-    return _service_error(ServiceError("stripe_unavailable"))
-
-
 def _unexpected(error: Exception) -> Response:
     log(logging.ERROR, "unexpected error", path=request.path, exc_info=error)
-    return _service_error(ServiceError("internal_error"))
+    return _answer(ServiceError("internal_error"))

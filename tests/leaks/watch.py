@@ -118,7 +118,7 @@ def nothing_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
 
     monkeypatch.setattr(Clerk, "sign", signed)
     monkeypatch.setattr(Settings, "__post_init__", settled)
-    LOGGER.filters.insert(0, watch.look_at_record)  # before the one that blots out
+    LOGGER.filters.insert(0, watch.look_at_record)  # before the one that removes
     request_finished.connect(watch.look_at_answer)
     yield watch
     request_finished.disconnect(watch.look_at_answer)
