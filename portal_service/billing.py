@@ -59,10 +59,9 @@ def _origin() -> str:
 
 def _status(services: Services, who: Caller) -> dict[str, Any]:
     settings = services.settings
-    account, best = refresh.account_of(services, who.clerk_user_id)
+    account = refresh.account_of(services, who.clerk_user_id)
     return status_object(
         account,
-        best,
         settings.plans,
         settings.entitled_statuses,
         livemode=settings.livemode,

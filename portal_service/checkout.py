@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from portal_service import deadline, inputs, open_session
-from portal_service.entitlement import Account, best_row, customers_of, is_running
+from portal_service.entitlement import Account, customers_of, running_rows
 from portal_service.errors import ServiceError
 from portal_service.services import Services
 from portal_service.stripe_errors import (
@@ -104,10 +104,10 @@ def _refuse_running(services: Services, account: Account) -> Account:
     asked about each customer of a row that says so, and only its answer lets a row stop blocking.
     Returns the account as it is then.
     """
-    running = _running_rows(services, account)
+    settings, asked = services.settings, set()
+    running = running_rows(account, settings.plans, settings.entitled_statuses)
     if not running:
         return account
-    asked = set()
     for customer in dict.fromkeys(row["stripe_customer_id"] for row in running):
         if customer is None:
             continue
@@ -120,15 +120,10 @@ def _refuse_running(services: Services, account: Account) -> Account:
             raise ServiceError("already_subscribed") from error
         asked.add(customer)
     account = services.database.account(account.clerk_owner_id)
-    for row in _running_rows(services, account):
+    for row in running_rows(account, settings.plans, settings.entitled_statuses):
         if row["stripe_subscription_id"] or row["stripe_customer_id"] not in asked:
             raise ServiceError("already_subscribed")
     return account
-
-
-def _running_rows(services: Services, account: Account) -> list[dict[str, Any]]:
-    plans, entitled = services.settings.plans, services.settings.entitled_statuses
-    return [row for row in account.rows if is_running(row, plans, entitled)]
 
 
 def _customer(services: Services, account: Account, missing: str | None) -> str:
@@ -137,12 +132,10 @@ def _customer(services: Services, account: Account, missing: str | None) -> str:
 
     missing: one that Stripe turned out not to have.
     """
-    best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
-    candidates = [account.linked_customer, best and best["stripe_customer_id"]]
-    known = [c for c in (*candidates, *customers_of(account)) if c]
+    known = customers_of(account)
     present = [c for c in known if c not in account.gone_customers and c != missing]
     if not present:
-        return _new_customer(services, account.clerk_owner_id, missing or (known or [None])[0])
+        return _new_customer(services, account.clerk_owner_id, missing or next(iter(known), None))
     customer, others = present[0], set(present) - {present[0]}
     if customer != account.linked_customer:
         with suppress(ValueRefused):  # somebody else's by now: as it was

@@ -30,7 +30,8 @@ class Account:
     """What the database holds of one owner, in the mode of our Stripe key.
 
     clerk_owner_id: Clerk's id of who pays. user_id: what the app calls them.
-    rows: those that count. ignored_rows: of STRIPE_IGNORED_PRODUCTS, whose customers count alone.
+    rows: those that count, the best first.
+    ignored_rows: of STRIPE_IGNORED_PRODUCTS, whose customers count alone.
     gone_customers: customers that Stripe no longer has.
     """
 
@@ -40,6 +41,10 @@ class Account:
     rows: tuple[Row, ...]
     ignored_rows: tuple[Row, ...] = ()
     gone_customers: frozenset[str] = frozenset()
+
+    @property
+    def best_row(self) -> Row | None:
+        return self.rows[0] if self.rows else None
 
 
 def row_items(row: Row) -> list[dict[str, Any]]:
@@ -105,8 +110,10 @@ def _says_free(row: Row) -> bool:
     return not (row["price_id"] or row["product_id"]) and row["plan"] == FREE
 
 
-def best_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]) -> Row | None:
-    """The one row that speaks for the owner; several are normal."""
+def by_merit(
+    rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]
+) -> tuple[Row, ...]:
+    """The rows, the best first: that one speaks for the owner. Several are normal."""
 
     def merit(row: Row) -> tuple[bool, bool, bool, int, str, str]:
         return (
@@ -118,12 +125,12 @@ def best_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]
             row["stripe_subscription_id"] or "",
         )
 
-    return max(rows, key=merit, default=None)
+    return tuple(sorted(rows, key=merit, reverse=True))
 
 
-def running_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]) -> Row | None:
-    """The best of those that are running."""
-    return best_row((r for r in rows if is_running(r, plans, entitled)), plans, entitled)
+def running_rows(account: Account, plans: Sequence[Plan], entitled: Iterable[str]) -> list[Row]:
+    """Those that are running, the best first."""
+    return [row for row in account.rows if is_running(row, plans, entitled)]
 
 
 def customers_of(account: Account) -> list[str]:
@@ -156,7 +163,6 @@ def has_outlived_itself(row: Row, now: datetime) -> bool:
 
 def status_object(
     account: Account,
-    row: Row | None,
     plans: Sequence[Plan],
     entitled: Iterable[str],
     *,
@@ -166,10 +172,11 @@ def status_object(
 ) -> dict[str, Any]:
     """What a frontend shows. The rules are the table in docs/entitlement.md.
 
-    row: the account's best one. may_spend: whether the caller may use the owner's money.
+    may_spend: whether the caller may use the owner's money.
     offers_trial: whether checkout begins with a trial.
     """
-    running = any(is_running(one, plans, entitled) for one in account.rows)
+    row = account.best_row
+    running = bool(running_rows(account, plans, entitled))
     had_trial = any(one["trial_end"] for one in account.rows)
     return {
         "subscribed": row is not None and is_subscribed(row, plans, entitled),

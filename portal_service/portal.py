@@ -5,13 +5,7 @@ the subscription comes from the request.
 from typing import Any
 
 from portal_service import inputs
-from portal_service.entitlement import (
-    Account,
-    best_row,
-    customers_of,
-    present_customers_of,
-    running_row,
-)
+from portal_service.entitlement import Account, customers_of, present_customers_of, running_rows
 from portal_service.errors import ServiceError
 from portal_service.services import Services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe, StripeRefused
@@ -38,7 +32,7 @@ def session_url(
     return_url = inputs.return_url(fields, settings, app_url)
     return_url = return_url or app_url + settings.portal_return_path
     account = services.database.account(clerk_owner_id)
-    running = running_row(account.rows, settings.plans, settings.entitled_statuses)
+    running = next(iter(running_rows(account, settings.plans, settings.entitled_statuses)), None)
     customer = _customer(services, account, running)
     params: Params = {"customer": customer, "return_url": return_url}
     if locale:
@@ -76,15 +70,8 @@ def _flow(services: Services, fields: dict[str, Any]) -> str | None:
 
 def _customer(services: Services, account: Account, running: Row | None) -> str:
     """That of the running subscription, else the linked one, else that of the best row."""
-    best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
     present = present_customers_of(account)
-    candidates = [
-        running and running["stripe_customer_id"],
-        account.linked_customer,
-        best and best["stripe_customer_id"],
-        *present,
-    ]
-    for customer in candidates:
+    for customer in (running and running["stripe_customer_id"], *present):
         if customer in present:
             return str(customer)
     nobody = account.user_id is None and not customers_of(account)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal_service import deadline, inputs
-from portal_service.entitlement import Account, best_row, customers_of, has_outlived_itself
+from portal_service.entitlement import Account, customers_of, has_outlived_itself
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.services import Services
@@ -43,23 +43,17 @@ def refresh_owner(services: Services, clerk_owner_id: str, fields: dict[str, Any
     services.refreshes.run((clerk_owner_id, session_id), work)
 
 
-def account_of(services: Services, clerk_owner_id: str) -> tuple[Account, Row | None]:
-    """What the database has, and the best row of it. Where that row is past its own date, no
-    webhook may ever come, so Stripe is asked about it first. If Stripe does not answer in time, the
-    row counts as it is.
+def account_of(services: Services, clerk_owner_id: str) -> Account:
+    """What the database has. Where its best row is past its own date, no webhook may ever come, so
+    Stripe is asked about it first. If Stripe does not answer in time, the row counts as it is.
     """
     account = services.database.account(clerk_owner_id)
-    best = _best_row(services, account)
+    best = account.best_row
     if best and has_outlived_itself(best, datetime.now(UTC)) and _is_refreshed(services, best):
         account = services.database.account(clerk_owner_id)
-        best = _best_row(services, account)
-    if best:
-        services.mirror.reports.row(best)
-    return account, best
-
-
-def _best_row(services: Services, account: Account) -> Row | None:
-    return best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
+    if account.best_row:
+        services.mirror.reports.row(account.best_row)
+    return account
 
 
 def _is_refreshed(services: Services, row: Row) -> bool:

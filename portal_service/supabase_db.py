@@ -14,7 +14,7 @@ from supabase import Client, ClientOptions, create_client
 
 from portal_service import deadline
 from portal_service.config import Settings
-from portal_service.entitlement import Account, is_ignored_row
+from portal_service.entitlement import Account, by_merit, is_ignored_row
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS, error_label
@@ -60,15 +60,15 @@ class Database:
     def account(self, clerk_owner_id: str) -> Account:
         """The user, the customers and the rows of one owner, in one call."""
         found = self._call_in_mode("billing_account", clerk_owner_id=clerk_owner_id)
-        plans, ignored = self._settings.plans, self._settings.ignored_products
-        rows: dict[bool, list[Row]] = {False: [], True: []}
+        settings, rows = self._settings, dict[bool, list[Row]]({False: [], True: []})
         for row in found["subscriptions"]:
-            rows[is_ignored_row(row, plans, ignored)].append(row)
+            ignored = is_ignored_row(row, settings.plans, settings.ignored_products)
+            rows[ignored].append(row)
         return Account(
             clerk_owner_id,
             found["user_id"],
             found["stripe_customer_id"],
-            tuple(rows[False]),
+            by_merit(rows[False], settings.plans, settings.entitled_statuses),
             tuple(rows[True]),
             frozenset(found["gone_customers"]),
         )

@@ -49,7 +49,7 @@ def test_the_table_says_what_the_function_says(line: list[str], beside: dict[str
         paused_reason=None if reason in ("", "none") else reason,
         **beside,
     )
-    shown = status_object(account(given), given, PLANS, ENTITLED, livemode=False)
+    shown = status_object(account(given), PLANS, ENTITLED, livemode=False)
     runs = is_running(given, PLANS, ENTITLED)
     answers = (shown["subscribed"], shown["needs_payment"], runs, shown["plan"])
     yes = [answer == "yes" for answer in (subscribed, needs_payment, running)]

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from portal_service.entitlement import (
-    best_row,
     customers_of,
     is_ignored_row,
     present_customers_of,
@@ -32,7 +31,6 @@ CANCELED = row(status="canceled", stripe_subscription_id="sub_0")
 def shown(*rows: Json, may_spend: bool = True, offers_trial: bool = False, **about: Any) -> Json:
     return status_object(
         account(*rows, **about),
-        best_row(rows, PLANS, ENTITLED),
         PLANS,
         ENTITLED,
         livemode=False,
@@ -107,7 +105,7 @@ def test_times_are_shown_in_utc_with_a_z(
 
 @pytest.mark.parametrize("livemode", [True, False])
 def test_the_mode_shown_is_that_of_the_key(livemode: bool) -> None:
-    status = status_object(account(), None, PLANS, ENTITLED, livemode=livemode)
+    status = status_object(account(), PLANS, ENTITLED, livemode=livemode)
     assert status["livemode"] is livemode
 
 
