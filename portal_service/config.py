@@ -23,13 +23,9 @@ class ConfigError(Exception):
     """Raised when the environment can't work; the message names every wrong variable."""
 
 
-def _check_ignored_products(values: Mapping[str, Any], problems: dict[str, str]) -> None:
+def _sold_and_ignored(values: Mapping[str, Any]) -> str:
     sold = {product for plan in values.get("plans", ()) for product in plan.products}
-    both = sorted(sold & set(values.get("ignored_products", ())))
-    if both:
-        problems["STRIPE_IGNORED_PRODUCTS"] = (
-            f"STRIPE_IGNORED_PRODUCTS is wrong: {', '.join(both)} stands in STRIPE_PLANS too"
-        )
+    return ", ".join(sorted(sold & set(values.get("ignored_products", ()))))
 
 
 def _variable(
@@ -216,5 +212,7 @@ class Settings:
                 problems[name or ""] = f"{name} is wrong: {reason}"
             except (ValueError, TypeError, RecursionError):
                 problems[name or ""] = f"{name} is wrong: expected {expected}"
-        _check_ignored_products(values, problems)
+        if both := _sold_and_ignored(values):
+            name = "STRIPE_IGNORED_PRODUCTS"
+            problems[name] = f"{name} is wrong: {both} stands in STRIPE_PLANS too"
         return (None, list(problems.values())) if problems else (cls(**values), [])

@@ -1,5 +1,5 @@
-"""What the fields of a request may hold: plans, quantities, return addresses, locales. Anything
-else is `invalid_request`. Reads no request; request_body.py does.
+"""What the fields of a body may hold; anything else is `invalid_request`. Pure: request_body.py
+reads the request.
 """
 
 import re

@@ -1,6 +1,4 @@
-"""The body of the present request: its bytes, or the fields of its JSON. What a field may hold is
-in inputs.py.
-"""
+"""The body of the present request: its bytes, or the fields of its JSON."""
 
 import json
 from collections.abc import Iterable

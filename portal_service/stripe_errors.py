@@ -37,10 +37,6 @@ class StripeUnavailable(StripeFailed):
 
     code = "stripe_unavailable"
 
-    def __init__(self, replayed: bool = False) -> None:
-        super().__init__()
-        self.replayed = replayed
-
 
 class KeyInUse(StripeUnavailable):
     """Raised when another request has the idempotency key, or a lock, at this moment."""

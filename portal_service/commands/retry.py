@@ -30,11 +30,9 @@ def _with_retries(ask: Callable[[], T]) -> T:
 
     Raises StripeUnavailable after the last try, and whatever else `ask` raises at once.
     """
-    for attempt in range(_TRIES):
+    for attempt in range(_TRIES - 1):
         try:
             return ask()
         except StripeUnavailable:
-            if attempt == _TRIES - 1:
-                raise
             time.sleep(min(_LONGEST_WAIT_SECONDS, 2**attempt))
-    raise AssertionError("unreachable")
+    return ask()

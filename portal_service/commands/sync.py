@@ -1,7 +1,6 @@
 """`flask portal sync`: makes the table equal to Stripe, or shows where it differs.
 
-Compares in bulk, and repairs one by one through the mirror's refresh: safe beside the webhooks of a
-service that is running.
+Compares in bulk, and repairs one by one by the mirror's refresh: safe while webhooks come.
 """
 
 import sys

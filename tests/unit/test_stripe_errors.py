@@ -105,6 +105,8 @@ ANSWERS = [
     ({"status": 500, "json": {}}, "stripe_unavailable"),
     ({"status": 502, "json": {"error": "Bad gateway"}}, "stripe_unavailable"),
     ({"status": 503, "json": []}, "stripe_unavailable"),
+    ({"status": 200, "json": []}, "stripe_unavailable"),
+    ({"status": 400, "json": {"error": ["no"]}}, "stripe_unavailable"),
     (LOST, "stripe_unavailable"),
     (SLOW, "stripe_unavailable"),
     ({"body": requests.ConnectTimeout("slow")}, "stripe_unavailable"),

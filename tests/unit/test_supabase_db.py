@@ -47,7 +47,7 @@ def test_the_account_of_a_user_is_one_call(supabase: Supabase, database: Databas
     )
     found = database.account("user_ada")
     assert (found.clerk_owner_id, found.user_id) == ("user_ada", "7")
-    assert (found.linked_customer, list(found.rows)) == ("cus_1", rows)
+    assert (found.linked_customer, list(found.rows)) == ("cus_1", rows[::-1])  # the best first
     assert (found.gone_customers, found.ignored_rows) == ({"cus_0"}, ())
     asked = supabase.request
     assert asked.method == "POST"
