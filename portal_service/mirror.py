@@ -9,7 +9,6 @@ each write replaces. Knows no HTTP and no SQL. docs/ordering.md says what each p
 """
 
 import logging
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -34,13 +33,12 @@ from portal_service.subscription import (
     clerk_owner_of,
     differences,
     has_more_items,
-    is_ignored,
     is_of_deleted_customer,
     row_of,
     subscription_of,
 )
 from portal_service.supabase_db import Database
-from portal_service.whose import is_somebody_elses, named_owner
+from portal_service.whose import Whose
 
 Outcome = Literal["applied", "refreshed", "unchanged", "ignored"]
 
@@ -56,6 +54,7 @@ class Mirror:
         self._stripe = stripe_
         self._flights: SingleFlight[Outcome] = SingleFlight()
         self.reports = Reports(settings)
+        self.whose = Whose(settings, database)
 
     def apply(self, event: Event) -> Outcome:
         """Write what one verified event says. Once this returns, it is committed.
@@ -105,7 +104,7 @@ class Mirror:
             self._write_listed(subscription, known.pop(subscription["id"], None), date)
         for subscription_id in known:  # rows that Stripe did not list
             self.refresh(subscription_id)
-        return [one for one in subscriptions if not self._is_ignored(one)]
+        return [one for one in subscriptions if not self.whose.is_ignored(one)]
 
     def _keep_whether_gone(
         self, account: Account, customer: str, subscriptions: list[StripeObject]
@@ -139,12 +138,12 @@ class Mirror:
         say the same: they never change again, and a customer can have hundreds.
         """
         new_row = row_of(subscription, self._settings.plans, date)
-        if row is None and self._is_ignored(subscription):
+        if row is None and self.whose.is_ignored(subscription):
             return
         over = row is not None and row["status"] in ENDED and row["clerk_owner_id"]
         if row is not None and over and not differences(row, new_row):
             return
-        if not self._write(new_row, row, self._named_owner(subscription)):
+        if not self._write(new_row, row, self.whose.named_owner(subscription)):
             self.refresh(subscription["id"])
 
     def _is_for_us(self, event: Event) -> bool:
@@ -161,11 +160,11 @@ class Mirror:
         release = (event.get("api_version") or "").partition(".")[2]
         whole = not has_more_items(subscription)
         if whole and release == OUR_RELEASE and not subscription.get("test_clock"):
-            stored = self._upsert(new_row, self._named_owner(subscription), None)
+            stored = self._upsert(new_row, self.whose.named_owner(subscription), None)
             if stored:
                 return "applied"
         known = not whole or self._database.row(subscription["id"])
-        if not known and self._is_somebody_elses(subscription):
+        if not known and self.whose.is_somebody_elses(subscription):
             return "ignored"
         return self.refresh(subscription["id"])
 
@@ -186,10 +185,10 @@ class Mirror:
                 new_row = self._row_not_at_stripe(subscription_id, row, missing.date)
                 owner = None
             else:
-                if row is None and self._is_somebody_elses(subscription):
+                if row is None and self.whose.is_somebody_elses(subscription):
                     return "ignored"
                 new_row = row_of(subscription, self._settings.plans, date)
-                owner = self._named_owner(subscription, flight.hints)
+                owner = self.whose.named_owner(subscription, flight.hints)
             if new_row is None:
                 return "ignored"
             stored = self._write(new_row, row, owner)
@@ -235,14 +234,3 @@ class Mirror:
         ended = date.isoformat() if date else None
         return {**content, "status": "canceled", "as_of": ended,
                 "ended_at": row["ended_at"] or ended}  # fmt: skip
-
-    def _named_owner(
-        self, subscription: StripeObject, of_sessions: Iterable[str] = ()
-    ) -> str | None:
-        return named_owner(subscription, self._settings.plans, of_sessions)
-
-    def _is_somebody_elses(self, subscription: StripeObject) -> bool:
-        return is_somebody_elses(subscription, self._settings, self._database)
-
-    def _is_ignored(self, subscription: StripeObject) -> bool:
-        return is_ignored(subscription, self._settings.plans, self._settings.ignored_products)

@@ -16,7 +16,6 @@ from portal_service.services import Services, current_services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import StripeObject
 from portal_service.supabase_db import ValueRefused
-from portal_service.whose import named_owner
 
 
 class _Refused(Exception):
@@ -110,7 +109,7 @@ class _Claim:
                 f"{self.account.linked_customer}."
             )
         for one in self.subscriptions:
-            named = named_owner(one, self.services.settings.plans)
+            named = self.services.mirror.whose.named_owner(one)
             if named not in (None, owner):
                 raise _Refused(f"{self.customer}: the metadata of {one['id']} names {named}.")
 

@@ -27,11 +27,9 @@ from portal_service.subscription import (
     StripeObject,
     customer_of,
     differences,
-    is_ignored,
     is_running_at_stripe,
     row_of,
 )
-from portal_service.whose import is_somebody_elses, named_owner
 
 _BATCH = 100
 _LINE_EVERY = 1000
@@ -154,9 +152,7 @@ class _Run:
         to_do = []
         for subscription in batch:
             row = rows.get(subscription["id"])
-            if row is None and is_somebody_elses(
-                subscription, services.settings, services.database
-            ):
+            if row is None and services.mirror.whose.is_somebody_elses(subscription):
                 continue
             if self._differs(row, subscription):
                 to_do.append(subscription["id"])
@@ -191,12 +187,10 @@ class _Run:
 
     def _is_unclaimed(self, row: Row | None, subscription: StripeObject) -> bool:
         """Whether nobody is known who owns it; for one without a row, whether nobody will be."""
-        settings = self.services.settings
+        whose = self.services.mirror.whose
         if row is not None and (row["clerk_owner_id"] or row["user_id"]):
             return False
-        if is_ignored(subscription, settings.plans, settings.ignored_products):
-            return False
-        if named_owner(subscription, settings.plans):
+        if whose.is_ignored(subscription) or whose.named_owner(subscription):
             return False
         customer = customer_of(subscription)
         return customer is None or self.services.database.owner_of_customer(customer) is None
