@@ -64,7 +64,7 @@ def _route() -> str:
 
 
 def note(**fields: Any) -> None:
-    """Add fields to the log line of the request that is running."""
+    """Add fields to the log line of the present request."""
     g.setdefault("portal_log", {}).update(fields)
 
 
