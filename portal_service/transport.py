@@ -22,7 +22,7 @@ import stripe
 import urllib3
 
 from portal_service import deadline
-from portal_service.observability import VENDOR_IN_FLIGHT, VENDOR_REFUSED, VENDOR_SECONDS
+from portal_service.metrics import VENDOR_IN_FLIGHT, VENDOR_REFUSED, VENDOR_SECONDS
 from portal_service.slots import NoSlot, Slots, TimedOut
 from portal_service.wall_clock import Call, Pool, PoolTLS, WallClock
 

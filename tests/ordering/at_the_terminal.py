@@ -3,7 +3,6 @@
 import importlib
 import json
 import time
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +13,6 @@ from outside import Outside, signed
 from simulation import Row, connect, differences
 
 from portal_service import Settings, create_app
-from portal_service.commands.patience import patiently
 from portal_service.subscription import row_of
 from sandbox.world import WEBHOOK_PATH
 
@@ -31,16 +29,10 @@ class Terminal:
         self.service = create_app(self.settings).test_client()  # beside the commands, as it is
         self.slept: list[float] = []
         patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
-        for name in (
-            "account",
-            "sync",
-            "replay",
-            "link",
-        ):  # the package has the commands by these names
+        slept = SimpleNamespace(sleep=self.slept.append, time=time.time)
+        for name in ("retry", "sync"):
             module = importlib.import_module(f"portal_service.commands.{name}")
-            patch.setattr(module, "patiently", partial(patiently, sleep=self.slept.append))
-            patched = SimpleNamespace(sleep=self.slept.append, time=time.time)
-            patch.setattr(module, "time", patched, raising=False)
+            patch.setattr(module, "time", slept)
 
     def run(self, *words: str, typed: str = "") -> Result:
         """typed: what the operator answers when asked."""

@@ -21,7 +21,7 @@ from psycopg.rows import scalar_row
 
 from portal_service import deadline, mirror, single_flight
 from portal_service.config import Settings
-from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
+from portal_service.events import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
 from portal_service.subscription import Row, differences, row_of
 from sandbox.stripe import shapes
 from sandbox.stripe.state import StripeState

@@ -21,8 +21,9 @@ from mirror_world import STRIPES_NOW, World
 
 from portal_service import deadline
 from portal_service.errors import ServiceError
-from portal_service.mirror import CHECKOUT_EVENTS, OUR_RELEASE, SUBSCRIPTION_EVENTS
-from portal_service.observability import LIVE_MISSING
+from portal_service.events import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
+from portal_service.metrics import LIVE_MISSING
+from portal_service.mirror import OUR_RELEASE
 from portal_service.stripe_errors import StripeUnavailable
 from portal_service.supabase_db import DatabaseError
 

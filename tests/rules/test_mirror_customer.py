@@ -158,7 +158,7 @@ def test_only_what_had_not_ended_is_asked_about(world: World) -> None:
     ]
     ignored = row(stripe_subscription_id="sub_4", product_id="prod_support")
     world.database.holds(*rows, ignored)
-    world.mirror.forget_customer(account(*rows, ignored_rows=(ignored,)), "cus_1")
+    world.mirror.mark_gone(account(*rows, ignored_rows=(ignored,)), "cus_1")
     assert world.stripe.asked == ["sub_1", "sub_4"]
     assert world.database.gone == {"cus_1"}
 

@@ -18,7 +18,7 @@ from given import (
 )
 from mirror_world import World
 
-from portal_service.observability import UNCLAIMED, UNKNOWN_PRICES
+from portal_service.metrics import UNCLAIMED, UNKNOWN_PRICES
 from portal_service.reports import Reports
 
 Json = dict[str, Any]
