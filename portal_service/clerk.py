@@ -3,21 +3,23 @@
 Rules: clerk.com/docs, "Manual JWT verification" and "Session tokens".
 """
 
+import json
 import logging
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jwt
-import requests
 from jwt import PyJWK, PyJWKSet
 
-from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS
+from portal_service.transport import NO_ANSWER, Transport
 
 Claims = dict[str, Any]
 
@@ -35,11 +37,17 @@ class TokenRefused(Exception):
 
 
 class Clerk:
-    """Verifies session tokens, by the PEM key or by the instance's key set."""
+    """Verifies session tokens, by the PEM key or by the instance's key set.
 
-    def __init__(self, settings: Settings) -> None:
+    transport: the process' own, else one for this alone.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self._settings = settings
-        self.key_set = None if settings.clerk_jwt_key else KeySet(settings.clerk_jwks_url)
+        self.key_set = None
+        if not settings.clerk_jwt_key:
+            transport = transport or Transport.for_threads(settings.threads)
+            self.key_set = KeySet(settings.clerk_jwks_url, transport)
 
     def claims(self, token: str) -> Claims:
         """The verified claims. Raises TokenRefused, or ServiceError when no key can be had."""
@@ -87,11 +95,12 @@ class KeySet:
     """Clerk's public keys. The last good set outlives an outage of the address it came from.
 
     A token can cause a fetch when there is no set, when the set is old, and, once per cool-down,
-    when its key is unknown or its signature bad.
+    when its key is unknown or its signature bad. One thread fetches, and none waits for it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, transport: Transport) -> None:
         self._url = url
+        self._transport = transport
         self._lock = threading.Lock()  # held while fetching; never needed to read
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = 0.0
@@ -114,7 +123,9 @@ class KeySet:
 
         Fetches, but at most once per cool-down. Raises TokenRefused for an unknown id.
         """
-        with self._lock:
+        with self._fetching() as is_ours:
+            if not is_ours:
+                raise ServiceError("clerk_unavailable")  # the key may be in what is being fetched
             may_fetch = time.monotonic() >= self._next_try
             self._next_try = max(self._next_try, time.monotonic() + _COOLDOWN_SECONDS * may_fetch)
             if may_fetch and self._fetched_at < began:
@@ -124,13 +135,13 @@ class KeySet:
         return self._keys[kid]
 
     def probe(self) -> bool:
-        """Fetch now; whether that worked."""
-        with self._lock:
-            return self._fetch()
+        """Fetch now, or let who is fetching do it; whether Clerk answers."""
+        with self._fetching() as is_ours:
+            return self._fetch() if is_ours else bool(self._keys)
 
     def _load_first(self) -> None:
-        with self._lock:  # all wait for the first set
-            due = not self._keys and time.monotonic() >= self._next_try
+        with self._fetching() as is_ours:
+            due = is_ours and not self._keys and time.monotonic() >= self._next_try
             if due and not self._fetch():
                 self._next_try = time.monotonic() + _FIRST_COOLDOWN_SECONDS
         if not self._keys:
@@ -138,27 +149,33 @@ class KeySet:
 
     def _renew(self) -> None:
         """One call renews, the others go on with the set that there is."""
-        if time.monotonic() < self._next_try or not self._lock.acquire(blocking=False):
+        if time.monotonic() < self._next_try:
             return
-        try:
-            if not self._fetch():
+        with self._fetching() as is_ours:
+            if is_ours and not self._fetch():
                 self._next_try = time.monotonic() + _COOLDOWN_SECONDS
+
+    @contextmanager
+    def _fetching(self) -> Iterator[bool]:
+        """Whether this thread is the one that may fetch."""
+        is_ours = self._lock.acquire(blocking=False)
+        try:
+            yield is_ours
         finally:
-            self._lock.release()
+            if is_ours:
+                self._lock.release()
 
     def _fetch(self) -> bool:
         try:
-            answer = requests.get(
-                self._url,
-                timeout=deadline.attempt(_FETCH_SECONDS),
-                allow_redirects=False,
-                headers={"User-Agent": "portal_service"},
-            )
-            answer.raise_for_status()
-            keys = {k.key_id: k for k in PyJWKSet.from_dict(answer.json()).keys if k.key_id}
+            headers = {"User-Agent": "portal_service", "Accept-Encoding": "gzip, deflate"}
+            answer = self._transport.ask("clerk", "GET", self._url, headers, None, _FETCH_SECONDS)
+            if answer.status != 200:
+                raise ValueError(f"status {answer.status}")
+            key_set = PyJWKSet.from_dict(json.loads(answer.body))
+            keys = {k.key_id: k for k in key_set.keys if k.key_id}
             if not keys:
                 raise ValueError("no keys")
-        except (*_GARBAGE, requests.RequestException, jwt.PyJWTError, deadline.OutOfTime) as error:
+        except (*_GARBAGE, *NO_ANSWER, jwt.PyJWTError) as error:
             VENDOR_ERRORS.labels("clerk", type(error).__name__).inc()
             log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__)
             return False

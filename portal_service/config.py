@@ -115,6 +115,9 @@ class Settings:
     trusted_proxy_hops: int = _variable(
         "TRUSTED_PROXY_HOPS", lambda text: int(value.matching(r"\d")(text)), "from 0 to 9",
         default=0)
+    threads: int = _variable(
+        "THREADS", lambda text: int(value.matching(r"[1-9]\d{0,2}")(text)), "from 1 to 999",
+        default=64)
     metrics_token: str | None = _variable("METRICS_TOKEN", str, "", default=None, secret=True)
     log_format: str = _variable(
         "LOG_FORMAT", value.matching("json|text"), "json or text", default="json")

@@ -9,6 +9,7 @@ each write replaces. Knows no HTTP and no SQL. docs/ordering.md says what each p
 """
 
 import logging
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Literal
 
@@ -22,7 +23,7 @@ from portal_service.events import Event, snapshot_row
 from portal_service.log import log
 from portal_service.metrics import LIVE_MISSING
 from portal_service.reports import Reports
-from portal_service.single_flight import Flight, SingleFlight
+from portal_service.single_flight import Flight, SingleFlight, Waiting
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import CustomerMissing, KeyForbidden, NotAtStripe
 from portal_service.subscription import (
@@ -46,13 +47,22 @@ OUR_RELEASE = stripe.api_version.partition(".")[2]
 
 
 class Mirror:
-    """Keeps the rows equal to Stripe's subscriptions."""
+    """Keeps the rows equal to Stripe's subscriptions.
 
-    def __init__(self, settings: Settings, database: Database, stripe_: Stripe) -> None:
+    waiting: is around each wait for another thread's question to Stripe.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        stripe_: Stripe,
+        waiting: Waiting = nullcontext,
+    ) -> None:
         self._settings = settings
         self._database = database
         self._stripe = stripe_
-        self._flights: SingleFlight[Outcome] = SingleFlight()
+        self._flights: SingleFlight[Outcome] = SingleFlight(waiting)
         self.reports = Reports(settings)
         self.whose = Whose(settings, database)
 

@@ -1,6 +1,9 @@
 """What one app holds: its settings, and one of each thing that lasts longer than a request."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from flask import current_app
 from flask.sansio.app import App
@@ -13,8 +16,11 @@ from portal_service.mirror import Mirror
 from portal_service.once import Once
 from portal_service.plans import Catalogue
 from portal_service.single_flight import SingleFlight
+from portal_service.slots import NoSlot, Slots
 from portal_service.stripe_api import Stripe
+from portal_service.stripe_errors import StripeUnavailable
 from portal_service.supabase_db import Database
+from portal_service.transport import Transport
 
 _EXTENSION = "portal_service"
 _OUTLIVED_AGAIN_SECONDS = 3600.0
@@ -34,22 +40,35 @@ class Services:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Services":
-        database, stripe = Database(settings), Stripe(settings)
-        mirror = Mirror(settings, database, stripe)
+        slots = Slots(settings.threads)
+        transport = Transport(slots, settings.threads)
+        database, stripe = Database(settings, transport), Stripe(settings, transport=transport)
+        waiting = partial(_waiting_for_stripe, slots)
+        mirror = Mirror(settings, database, stripe, waiting)
         return cls(
             settings,
             database,
             stripe,
-            Clerk(settings),
+            Clerk(settings, transport),
             mirror,
             Catalogue(settings, stripe),
             _limiter(settings.rate_limit_storage_uri),
-            SingleFlight(),
+            SingleFlight(waiting),
             Once(_OUTLIVED_AGAIN_SECONDS),
         )
 
     def attach(self, app: App) -> None:
         app.extensions[_EXTENSION] = self
+
+
+@contextmanager
+def _waiting_for_stripe(slots: Slots) -> Iterator[None]:
+    """Who waits for another thread's question to Stripe takes a place as if it asked itself."""
+    try:
+        with slots.joining("stripe"):
+            yield
+    except NoSlot as error:
+        raise StripeUnavailable from error
 
 
 def _limiter(uri: str) -> FixedWindowRateLimiter:

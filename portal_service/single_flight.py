@@ -9,17 +9,20 @@ to land: its work is done, and all who joined get what it returned or raised.
 
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar, cast
 
 from portal_service import deadline
 
 T = TypeVar("T")
+Waiting = Callable[[], AbstractContextManager[None]]
 
 
 class Flight(Generic[T]):
     """One run of the work, and the calls that share it."""
 
-    def __init__(self, before: "Flight[T] | None") -> None:
+    def __init__(self, before: "Flight[T] | None", waiting: Waiting = nullcontext) -> None:
+        self._waiting = waiting
         self.hints: list[str] = []  # of those who joined, in the order of joining
         self.before = before
         self.depart: Callable[[], None] = lambda: None
@@ -43,9 +46,10 @@ class Flight(Generic[T]):
 
     def wait_until_landed(self) -> None:
         """Raises OutOfTime when the budget of whoever waits is spent."""
-        left = deadline.remaining()
-        if not self._done.wait(None if left is None else max(left, 0)):
-            raise deadline.OutOfTime
+        with self._waiting():
+            left = deadline.remaining()
+            if not self._done.wait(None if left is None else max(left, 0)):
+                raise deadline.OutOfTime
 
     def outcome(self) -> T:
         """What the work returned. Raises what it raised."""
@@ -55,9 +59,13 @@ class Flight(Generic[T]):
 
 
 class SingleFlight(Generic[T]):
-    """At most one run per key that looks at the outside world, and one that is about to."""
+    """At most one run per key that looks at the outside world, and one that is about to.
 
-    def __init__(self) -> None:
+    waiting: is around each wait for another thread's run, and may refuse it.
+    """
+
+    def __init__(self, waiting: Waiting = nullcontext) -> None:
+        self._waiting = waiting
         self._lock = threading.Lock()
         self._boarding: dict[Hashable, Flight[T]] = {}
         self._flying: dict[Hashable, Flight[T]] = {}
@@ -86,7 +94,7 @@ class SingleFlight(Generic[T]):
             flight = self._boarding.get(key)
             leads = flight is None
             if flight is None:
-                flight = self._boarding[key] = Flight(self._flying.get(key))
+                flight = self._boarding[key] = Flight(self._flying.get(key), self._waiting)
                 flight.depart = lambda: self._depart(key, flight)
             if hint:
                 flight.hints.append(hint)

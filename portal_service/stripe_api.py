@@ -7,10 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
-import requests
 import stripe
-from requests.adapters import HTTPAdapter
-from urllib3 import Timeout
 
 from portal_service import deadline
 from portal_service.config import Settings
@@ -22,50 +19,31 @@ from portal_service.stripe_errors import (
     translated,
 )
 from portal_service.subscription import StripeObject, has_more_items
+from portal_service.transport import StripeTransport, Transport
 
 T = TypeVar("T")
 Retrying = Callable[[Callable[[], Any]], Any]
 
-_CONNECTIONS = 32
 _PAGE = 100
 # The SDK sleeps at most this long before its one retry.
 _RETRY_PAUSE_SECONDS = 0.5
 
 
-class _Session(requests.Session):
-    """Gives each attempt its timeout, or what is left of the request's budget."""
-
-    def __init__(self, timeout: float) -> None:
-        super().__init__()
-        self._timeout = timeout
-
-    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
-        kwargs["timeout"] = Timeout(total=deadline.attempt(self._timeout))
-        response = super().request(*args, **kwargs)
-        if not _can_be_stripes(response):
-            raise requests.ConnectionError("the answer is not Stripe's")
-        return response
-
-
-def _can_be_stripes(response: requests.Response) -> bool:
-    """Whether the SDK can read it: it takes for granted that JSON is an object, with an object as
-    its `error`. A proxy on the way may answer in JSON of its own.
-    """
-    try:
-        body = response.json()
-    except ValueError:
-        return True  # the SDK raises its APIError
-    return isinstance(body, dict) and isinstance(body.get("error", {}), dict)
-
-
 class Stripe:
-    """One StripeClient and one pool of connections per process, made on first use.
+    """One StripeClient per process, made on first use.
 
     retrying: calls what it is given, and again where that can help. Beside the SDK's one retry.
+    transport: the process' own, else one for this alone.
     """
 
-    def __init__(self, settings: Settings, retrying: Retrying = lambda ask: ask()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        retrying: Retrying = lambda ask: ask(),
+        transport: Transport | None = None,
+    ) -> None:
         self._settings = settings
+        self._transport = transport or Transport.for_threads(settings.threads)
         self._retrying = retrying
 
     def subscription(self, subscription_id: str) -> tuple[StripeObject, datetime | None]:
@@ -190,13 +168,10 @@ class Stripe:
     @cached_property
     def _client(self) -> stripe.StripeClient:
         stripe.enable_telemetry = False  # else the SDK looks for a home directory to write to
-        session = _Session(self._settings.stripe_timeout)
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(_CONNECTIONS, _CONNECTIONS))
         base = self._settings.stripe_api_base
         return stripe.StripeClient(
             self._settings.stripe_secret_key,
-            http_client=stripe.RequestsClient(session=session),
+            http_client=StripeTransport(self._transport, self._settings.stripe_timeout),
             stripe_version=stripe.api_version,
             base_addresses={"api": base} if base else None,
         )

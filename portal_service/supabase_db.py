@@ -19,6 +19,7 @@ from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS, error_label
 from portal_service.subscription import COLUMNS, Row
+from portal_service.transport import SupabaseTransport, Transport
 
 ROW_COLUMNS = (*COLUMNS, "clerk_owner_id", "user_id", "revision", "created_at", "updated_at")
 # Postgres: deadlock detected, could not serialize. Both mean: somebody else was writing.
@@ -28,7 +29,6 @@ _REFUSALS = ("22", "23", "P0")
 # PostgREST and Postgres: a column, table or function that the migrations would have made, or a
 # schema of its own that is not exposed.
 _SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
-_CONNECTIONS = 32
 _PAGE = 500
 
 
@@ -52,10 +52,14 @@ class ValueRefused(DatabaseError):
 
 
 class Database:
-    """One Supabase admin client, made on first use: after Gunicorn's fork, never before."""
+    """One Supabase admin client, made on first use: after Gunicorn's fork, never before.
 
-    def __init__(self, settings: Settings) -> None:
+    transport: the process' own, else one for this alone.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self._settings = settings
+        self._transport = transport or Transport.for_threads(settings.threads)
 
     def account(self, clerk_owner_id: str) -> Account:
         """The user, the customers and the rows of one owner, in one call."""
@@ -160,28 +164,17 @@ class Database:
 
     @cached_property
     def _client(self) -> Client:
-        """HTTP/1.1, since httpx's HTTP/2 is not thread-safe; no retries, since they sleep."""
-        transport = httpx.Client(
-            http2=False,
-            timeout=self._settings.database_timeout,
-            limits=httpx.Limits(
-                max_connections=_CONNECTIONS,
-                max_keepalive_connections=_CONNECTIONS,
-                keepalive_expiry=30,
-            ),
-            event_hooks={"request": [self._limit_time]},
-        )
+        """Without retries of its own, since they sleep. Each of our calls may be repeated, as the
+        transport wants it: it is a read, a compare-and-swap, or right when it is repeated.
+        """
+        transport = SupabaseTransport(self._transport, self._settings.database_timeout)
         options = ClientOptions(
             schema=self._settings.supabase_schema,
-            httpx_client=transport,
+            httpx_client=httpx.Client(transport=transport),
             postgrest_client_retry=False,
             auto_refresh_token=False,
         )
         return create_client(self._settings.supabase_url, self._settings.supabase_key, options)
-
-    def _limit_time(self, request: httpx.Request) -> None:
-        seconds = deadline.attempt(self._settings.database_timeout)
-        request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
 
     def _rows(self) -> Any:
         return self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
@@ -194,7 +187,7 @@ class Database:
 
     def _execute(self, query: Any) -> Any:
         try:
-            data = self._answer(query)
+            data = query.execute().data
         except APIError as error:
             raise self._failed(error.code or "", error.message or "") from error
         except (httpx.HTTPError, deadline.OutOfTime) as error:
@@ -202,15 +195,6 @@ class Database:
         if not isinstance(data, (list, dict)):  # a proxy's page instead of PostgREST's JSON
             raise self._failed("garbage", "the answer is not JSON")
         return data
-
-    def _answer(self, query: Any) -> Any:
-        """Asked once more at once where the connection was reset, as gateways do to idle ones: each
-        of our calls is a read, a compare-and-swap, or right when it is repeated.
-        """
-        try:
-            return query.execute().data
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
-            return query.execute().data
 
     def _failed(self, code: str, message: str) -> DatabaseError:
         VENDOR_ERRORS.labels("supabase", error_label(code)).inc()

@@ -5,6 +5,7 @@ It knows no vendor's answers, and nothing of the requests that come in.
 Nothing is read or opened before the first call: Gunicorn may load the app before it forks.
 """
 
+import json
 import os
 import ssl
 import threading
@@ -51,6 +52,10 @@ class ConnectionLost(Exception):
     """Raised when the connection broke before the whole answer was there, twice in a row."""
 
 
+# All that `Transport.ask` raises.
+NO_ANSWER = (NoSlot, TimedOut, Unreachable, ConnectionLost, deadline.OutOfTime)
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -70,6 +75,10 @@ class Transport:
         self._clock = WallClock()
         self._managers: dict[str, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+
+    @classmethod
+    def for_threads(cls, threads: int) -> "Transport":
+        return cls(Slots(threads), threads)
 
     def ask(
         self,
@@ -239,10 +248,25 @@ class StripeTransport(stripe.HTTPClient):
             raise _lost(error, should_retry=True) from error
         except (NoSlot, ConnectionLost, deadline.OutOfTime) as error:
             raise _lost(error, should_retry=False) from error
+        if not _can_be_stripes(answer):
+            raise _lost(ValueError("the answer is not Stripe's"), should_retry=True)
         return answer.body, answer.status, answer.headers
 
     def close(self) -> None:
         """Nothing to close: the connections are the process'."""
+
+
+def _can_be_stripes(answer: Answer) -> bool:
+    """Whether the SDK can read it: it takes for granted that JSON is an object, with an object as
+    its `error`. A proxy on the way may answer in JSON of its own.
+    """
+    if answer.status < 400 and answer.body.startswith(b"{"):
+        return True
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return True  # the SDK raises its APIError
+    return isinstance(body, dict) and isinstance(body.get("error", {}), dict)
 
 
 def _lost(error: Exception, should_retry: bool) -> stripe.APIConnectionError:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from service_under_test import APP_URL, Clock, Log, MakeService, OtherStripe, Service
 
 from portal_service import Settings, create_app
+from portal_service.readiness import Readiness
 from sandbox.postgres import Postgres
 from sandbox.web import Server
 from sandbox.world import World
@@ -34,6 +35,13 @@ def pytest_report_header() -> str:
     if not moved_clock.ahead():
         return f"date: {now}, as the machine has it"
     return f"date: {now}, MOVED by {moved_clock.ahead() / 86_400:+.1f} days"
+
+
+@pytest.fixture(autouse=True)
+def no_background_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe looks by itself, and nothing looks beside a test's own requests."""
+    monkeypatch.setattr(Readiness, "begin_once", lambda self: None)
+    monkeypatch.setattr(Readiness, "_begin", Readiness.look)
 
 
 @pytest.fixture(scope="session")

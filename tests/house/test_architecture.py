@@ -20,10 +20,12 @@ LAYERS: list[set[str]] = [
     {"billing", "webhook", "health", "commands"},
     {"caller", "portal", "checkout", "refresh", "request_body"},
     {"open_session"},
+    {"readiness"},
     {"services"},
     {"mirror", "plans"},
     {"whose"},
     {"supabase_db", "stripe_api", "clerk"},
+    {"transport"},
     {
         "subscription",
         "entitlement",
@@ -41,6 +43,9 @@ LAYERS: list[set[str]] = [
         "once",
         "reports",
         "stripe_errors",
+        "slots",
+        "wall_clock",
+        "metrics_folder",
     },
 ]
 # Who may import an outside library: each vendor has its one module.
@@ -51,13 +56,13 @@ VENDORS = {
     "flask_cors": {"__init__"},
     "supabase": {"supabase_db"},
     "postgrest": {"supabase_db"},
-    "httpx": {"supabase_db"},
+    "httpx": {"supabase_db", "transport"},
+    "urllib3": {"transport", "wall_clock"},
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
-    "stripe": {"stripe_api", "stripe_errors", "mirror", "config_values", "webhook"},
-    "requests": {"stripe_api", "clerk"},
-    "prometheus_client": {"metrics", "health"},
+    "stripe": {"stripe_api", "transport", "stripe_errors", "mirror", "config_values", "webhook"},
+    "prometheus_client": {"metrics", "metrics_folder", "health"},
 }  # fmt: skip
 
 
@@ -170,7 +175,8 @@ def test_nothing_reads_the_environment_at_import_and_few_read_it_at_all() -> Non
             assert not any(map(reads_environment, at_import(tree))), name
             if any(map(reads_environment, ast.walk(tree))):
                 readers.add(name)
-    assert readers == {"config", "health"}  # the settings; and where Gunicorn's workers count
+    # The settings; where Gunicorn's workers count; the company's certificates.
+    assert readers == {"config", "health", "metrics_folder", "transport"}
 
 
 def test_the_package_can_be_imported_with_an_empty_environment() -> None:

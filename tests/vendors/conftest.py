@@ -1,23 +1,45 @@
 """The wires to Stripe and Supabase, on which a test says what the vendor answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import given
 import httpx
 import pytest
+import requests
 import responses
 from alone import clock, in_tokyo, log, no_budget  # noqa: F401
 from stripe._http_client import HTTPClient
 from supabase_answers import Supabase
 
+from portal_service.slots import TimedOut
 from portal_service.stripe_api import Stripe
 from portal_service.supabase_db import Database
+from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable
+
+Headers = Mapping[str, str]
+
+
+def exchange_by_requests(
+    _: Transport, method: str, url: str, headers: Headers, body: Any, seconds: float
+) -> Answer:
+    """What the transport does on its sockets, by the library that `responses` answers for."""
+    try:
+        answer = requests.request(
+            method, url, headers=headers, data=body, timeout=seconds, allow_redirects=False
+        )
+    except requests.Timeout as error:
+        raise TimedOut from error
+    except requests.RequestException as error:
+        raise Unreachable from error
+    return Answer(answer.status_code, answer.headers, answer.content)
 
 
 @pytest.fixture
 def at_stripe(monkeypatch: pytest.MonkeyPatch) -> Iterator[responses.RequestsMock]:
     """What Stripe answers on the wire. The SDK does not sleep before it tries again."""
     monkeypatch.setattr(HTTPClient, "_sleep_time_seconds", lambda self, retries: 0)
+    monkeypatch.setattr(Transport, "_exchange", exchange_by_requests)
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         yield mock
 
@@ -31,9 +53,23 @@ def ours() -> Stripe:
 @pytest.fixture
 def supabase(monkeypatch: pytest.MonkeyPatch) -> Supabase:
     supabase = Supabase()
-    monkeypatch.setattr(
-        httpx.HTTPTransport, "handle_request", lambda self, request: supabase.handle(self, request)
-    )
+
+    def exchange(
+        _: Transport, method: str, url: str, headers: Headers, body: bytes | None, seconds: float
+    ) -> Answer:
+        waits = {"timeout": httpx.Timeout(seconds).as_dict()}
+        request = httpx.Request(method, url, headers=headers, content=body, extensions=waits)
+        try:
+            answer = supabase.handle(request)
+        except httpx.TimeoutException as error:
+            raise TimedOut from error
+        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+            raise ConnectionLost from error
+        except httpx.HTTPError as error:
+            raise Unreachable from error
+        return Answer(answer.status_code, answer.headers, answer.content)
+
+    monkeypatch.setattr(Transport, "_exchange", exchange)
     return supabase
 
 

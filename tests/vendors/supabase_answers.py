@@ -21,7 +21,7 @@ class Supabase:
     def fail(self, error: Exception) -> None:
         self.answers.append(error)
 
-    def handle(self, _: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.requests.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
