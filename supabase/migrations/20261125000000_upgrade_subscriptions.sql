@@ -35,9 +35,7 @@ from (values
     '{stripe_subscription_id, stripe_customer_id, price_id, product_id, clerk_owner_id}'),
   ('text', 'SE', '{status, plan, collection_method, pause_collection, paused_reason}'),
   ('text', 'SUNEX', '{user_id}'),
-  ('integer', 'N', '{quantity}'),
-  ('bigint', 'N', '{revision}'),
-  ('jsonb', 'U', '{items}'),
+  ('integer', 'N', '{quantity}'), ('bigint', 'N', '{revision}'), ('jsonb', 'U', '{items}'),
   ('boolean', 'B', '{cancel_at_period_end, livemode}'),
   ('timestamptz', 'D', '{current_period_end, cancel_at, canceled_at, trial_end, ended_at,
     pause_resumes_at, as_of, created_at, updated_at}')
@@ -501,9 +499,7 @@ begin
           of_type = pg_datatype_name, rule = constraint_name;
       end;
 
-      told := null;
-      way := null;
-      for_now := null;
+      select null, null, null into told, way, for_now;
       if rule <> '' and (of_table = 'subscriptions' or of_type <> '') then
         told := format('the %s %s refuses a row of Stripe''s', case state when '23503'
           then 'foreign key' else 'constraint' end, rule);

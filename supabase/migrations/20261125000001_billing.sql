@@ -45,27 +45,12 @@ create sequence if not exists public.subscriptions_revision_seq as bigint;
 -- the row describes. The free tenth of each page keeps a refresh from touching an index.
 create table if not exists public.subscriptions (
   stripe_subscription_id text primary key,
-  user_id text,
-  clerk_owner_id text,
-  stripe_customer_id text,
-  status text,
-  plan text,
-  price_id text,
-  product_id text,
-  quantity integer,
-  items jsonb,
-  collection_method text,
-  current_period_end timestamptz,
-  cancel_at timestamptz,
-  canceled_at timestamptz,
-  trial_end timestamptz,
-  ended_at timestamptz,
-  pause_resumes_at timestamptz,
-  cancel_at_period_end boolean,
-  pause_collection text,
-  paused_reason text,
-  livemode boolean,
-  as_of timestamptz,
+  user_id text, clerk_owner_id text, stripe_customer_id text,
+  status text, plan text, price_id text, product_id text, quantity integer, items jsonb,
+  collection_method text, current_period_end timestamptz, cancel_at timestamptz,
+  canceled_at timestamptz, trial_end timestamptz, ended_at timestamptz,
+  pause_resumes_at timestamptz, cancel_at_period_end boolean, pause_collection text,
+  paused_reason text, livemode boolean, as_of timestamptz,
   revision bigint not null default nextval('public.subscriptions_revision_seq'),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
@@ -138,18 +123,14 @@ begin
     where id ~ '^(user|org)_[A-Za-z0-9]+$'
   ) then
     create function public.billing_user_id(clerk_id text) returns text
-    language sql stable set search_path = ''
-    as 'select billing_user_id.clerk_id';
+    language sql stable set search_path = '' as 'select billing_user_id.clerk_id';
   else
     create function public.billing_user_id(clerk_id text) returns text
     language plpgsql stable security definer set search_path = ''
     as $body$
     begin
-      return (
-        select u.id::text from public.users u
-        where u.clerk_id::text = billing_user_id.clerk_id
-        order by 1 limit 1
-      );
+      return (select u.id::text from public.users u
+              where u.clerk_id::text = billing_user_id.clerk_id order by 1 limit 1);
     exception when undefined_table or undefined_column then
       return null;
     end
