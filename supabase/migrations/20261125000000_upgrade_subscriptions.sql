@@ -563,7 +563,7 @@ begin
         words := words || jsonb_build_array(jsonb_build_array(
           'The constraint ' || quote_ident(rule), 'null', 'plan', way));
       else
-        exit when hurdles -> -1 ->> 1 = way or state = '55P04';
+        exit when hurdles @> jsonb_build_array(jsonb_build_array(way)) or state = '55P04';
         hurdles := hurdles || jsonb_build_array(jsonb_build_array(
           coalesce(told, 'a row of Stripe''s is refused: ' || said), way));
         exit when way is null;

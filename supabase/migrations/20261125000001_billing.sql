@@ -555,8 +555,10 @@ begin;
 
 set local client_min_messages = warning;
 
--- The last word has the table itself: a purchase goes in, is written again, and is taken back.
 create temp table billing_says (told text) on commit drop;
+
+-- The last word has the table itself: a purchase goes in, is written again, and is taken back. And
+-- is there an answer for those who will ask whose row it is?
 do $$
 declare
   owner constant text := current_setting('role');
@@ -593,7 +595,7 @@ begin
 end
 $$;
 
--- Where do those who call it find the users?
+-- Where billing_user_id(text) finds the users.
 insert into pg_temp.billing_says
 select case
   when prosrc !~ 'public\.users u\s' and prosrc ~ '^\s*select billing_user_id.clerk_id\s*$'
