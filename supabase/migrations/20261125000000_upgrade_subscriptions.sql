@@ -90,7 +90,8 @@ select 'taken', format('%s is there and is a %s', ours.name, case
     when c.relispartition then 'partition of another table'
     when c.reloftype <> 0 then 'table of a type, which takes no columns'
     when c.relkind <> 'r' then (array['view', 'materialized view', 'foreign table',
-      'partitioned table', 'sequence', 'composite type'])[strpos('vmfpSc', c.relkind::text)]
+      'partitioned table', 'sequence', 'composite type', 'index']
+      )[strpos('vmfpSci', c.relkind::text)]
     when family is not null then
       'table that inherits or is inherited, where no unique index reaches: ' || family
     when not pg_has_role(c.relowner, 'usage') then format('table of %s, and you are %s',
