@@ -126,8 +126,7 @@ begin
     language sql stable set search_path = '' as 'select billing_user_id.clerk_id';
   else
     create function public.billing_user_id(clerk_id text) returns text
-    language plpgsql stable security definer set search_path = ''
-    as $body$
+    language plpgsql stable security definer set search_path = '' as $body$
     begin
       return (select u.id::text from public.users u
               where u.clerk_id::text = billing_user_id.clerk_id order by 1 limit 1);
@@ -150,8 +149,7 @@ $$;
 create or replace function billing_private.claim(
   subscription_id text, customer text, livemode boolean, named text
 ) returns boolean
-language plpgsql set search_path = public
-as $$
+language plpgsql set search_path = public as $$
 #variable_conflict use_variable
 declare
   owner text; owners text[];
@@ -244,8 +242,7 @@ $$;
 -- than that column and counts in both.
 create or replace function public.billing_account(clerk_owner_id text, livemode boolean)
 returns jsonb
-language plpgsql stable set search_path = public
-as $$
+language plpgsql stable set search_path = public as $$
 #variable_conflict use_variable
 declare
   app_user text := public.billing_user_id(billing_account.clerk_owner_id);
@@ -285,8 +282,7 @@ $$;
 create or replace function public.link_customer(
   clerk_owner_id text, livemode boolean, stripe_customer_id text
 ) returns void
-language plpgsql set search_path = public
-as $$
+language plpgsql set search_path = public as $$
 #variable_conflict use_column
 begin
   perform pg_advisory_xact_lock(
@@ -312,8 +308,7 @@ $$;
 create or replace function public.mark_customer(
   stripe_customer_id text, livemode boolean, gone boolean
 ) returns void
-language sql set search_path = public
-as $$
+language sql set search_path = public as $$
   insert into public.gone_customers (stripe_customer_id, livemode)
   select mark_customer.stripe_customer_id, mark_customer.livemode where mark_customer.gone
   on conflict do nothing;
@@ -337,8 +332,7 @@ $$;
 create or replace function public.upsert_subscription(
   subscription jsonb, clerk_owner_id text default null, expected_revision bigint default null
 ) returns setof public.subscriptions
-language plpgsql set search_path = public
-as $$
+language plpgsql set search_path = public as $$
 #variable_conflict use_variable
 declare
   -- As a row of the table, so that each value has its column's own type, an enum too.
@@ -404,8 +398,7 @@ $$;
 -- What the migration had to say.
 create or replace function public.billing_notices()
 returns table (noticed_at timestamptz, notice text)
-language sql stable set search_path = ''
-as $$
+language sql stable set search_path = '' as $$
   select n.noticed_at, n.notice from billing_private.notices n order by n.n;
 $$;
 
@@ -414,8 +407,7 @@ $$;
 -- may put a column or a trigger of its own onto the table long after this file. Which plans there
 -- are is not known here: that null or `pro` can be stored is enough.
 create or replace function public.billing_trial_write() returns text[]
-language plpgsql set search_path = ''
-as $$
+language plpgsql set search_path = '' as $$
 declare
   trial constant jsonb := jsonb_build_object(
     'stripe_subscription_id', 'sub_1BillingTrial00000000001',
@@ -450,23 +442,20 @@ $$;
 -- in tokens of version 1 `org_id`). Security definer, so that they work whatever the policies of
 -- the app's own tables are, and in a schema that is not exposed, so that nobody can call them.
 create or replace function billing_private.reader_owners() returns text[]
-language sql stable set search_path = ''
-as $$
+language sql stable set search_path = '' as $$
   select array[nullif(claims ->> 'sub', ''),
                nullif(coalesce(claims -> 'o' ->> 'id', claims ->> 'org_id'), '')]
   from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb as claims) as token;
 $$;
 
 create or replace function billing_private.reader_user_ids() returns text[]
-language sql stable security definer set search_path = ''
-as $$
+language sql stable security definer set search_path = '' as $$
   select array_agg(public.billing_user_id(owner)::text)
   from unnest(billing_private.reader_owners()) as owner where owner is not null;
 $$;
 
 create or replace function billing_private.reader_customers() returns text[]
-language sql stable security definer set search_path = ''
-as $$
+language sql stable security definer set search_path = '' as $$
   select array_agg(c.stripe_customer_id) from public.billing_customers c
   where c.clerk_owner_id = any (billing_private.reader_owners());
 $$;

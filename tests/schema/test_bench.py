@@ -50,7 +50,7 @@ def server(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Postg
         return
     if reason := why_not():
         pytest.skip(reason)
-    if request.config.getoption("--postgres-15"):
+    if request.config.getoption("--postgres-15", default=False):
         pytest.skip("all of this runs on Postgres 15 already")
     with running() as older:
         yield older
