@@ -11,9 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
 from sandbox.faults import Faults
-from sandbox.stripe import calls, shapes
-from sandbox.stripe import pages as stripe_pages
-from sandbox.stripe import params as stripe_params
+from sandbox.stripe import calls, pages, params, shapes
 from sandbox.stripe.errors import ParameterError, StripeError, masked, not_permitted
 from sandbox.stripe.idempotency import IdempotencyKeys
 from sandbox.stripe.state import StripeState
@@ -49,7 +47,7 @@ def create_app(
         state, Trouble(faults, sleep), api_keys, before_answer or (lambda method, path: None)
     )
     state.public_url = _where(public_url)
-    app.register_blueprint(stripe_pages.blueprint(state))
+    app.register_blueprint(pages.blueprint(state))
     for call in calls.CALLS:
         app.add_url_rule(
             call.path,
@@ -193,8 +191,8 @@ class _Api:
     def _answer(self, call: calls.Call, ids: dict[str, str]) -> Answer:
         self.trouble.break_down()
         pairs = flask.request.form if call.method == "POST" else flask.request.args
-        params = stripe_params.read(pairs.items(multi=True), call.spec)
-        return 200, calls.answer(self.state, call, params, _version(), **ids)
+        given = params.read(pairs.items(multi=True), call.spec)
+        return 200, calls.answer(self.state, call, given, _version(), **ids)
 
 
 def _version() -> str:
