@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.stripe import shapes
-from sandbox.stripe.webhooks import Delivery, Webhooks
+from sandbox.stripe.delivery import Delivery
+from sandbox.stripe.webhooks import Webhooks
 
 Json = dict[str, Any]
 

@@ -10,8 +10,8 @@ import stripe
 from sandbox.stripe import checkout_rules as rules
 from sandbox.stripe import pricing, shapes, subscribing
 from sandbox.stripe.account import Account
+from sandbox.stripe.delivery import Delivery
 from sandbox.stripe.subscribing import Line
-from sandbox.stripe.webhooks import Delivery
 
 Json = dict[str, Any]
 

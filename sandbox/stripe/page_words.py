@@ -11,16 +11,16 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Note:
+class Message:
     """What came of the last press of a button; kind is good or bad."""
 
     kind: str
     text: str
 
 
-def complaint(error: Exception) -> Note:
+def complaint(error: Exception) -> Message:
     text = str(error.args[0]) if error.args else ""
-    return Note("bad", text[:1].upper() + text[1:] + ".")
+    return Message("bad", text[:1].upper() + text[1:] + ".")
 
 
 def name(price: Json, quantity: int | None = 1) -> str:

@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from sandbox.stripe import checkout, portal_page, pricing
 from sandbox.stripe import page_words as words
-from sandbox.stripe.page_words import Note
+from sandbox.stripe.page_words import Message
 from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
@@ -51,7 +51,7 @@ def blueprint(state: StripeState) -> flask.Blueprint:
 def _add_checkout(pages: flask.Blueprint, state: StripeState) -> None:
     @pages.get("/c/pay/<id>")
     def show_checkout(id: str) -> str:
-        declined = Note("bad", DECLINED) if "declined" in flask.request.args else None
+        declined = Message("bad", DECLINED) if "declined" in flask.request.args else None
         return _checkout_page(state, id, declined)
 
     @pages.post("/c/pay/<id>/<any(pay, decline):action>")
@@ -74,7 +74,7 @@ def _add_portal(pages: flask.Blueprint, state: StripeState) -> None:
     @pages.get("/p/session/<token>")
     def show_portal(token: str) -> str:
         done = portal_page.DONE.get(flask.request.args.get("done", ""))
-        return portal_page.show(state, token, Note("good", done) if done else None)
+        return portal_page.show(state, token, Message("good", done) if done else None)
 
     @pages.post(f"/p/session/<token>/<any({portal_page.NAMES}):action>")
     def act(token: str, action: str) -> Response | tuple[str, int]:
@@ -87,7 +87,7 @@ def _add_portal(pages: flask.Blueprint, state: StripeState) -> None:
         return flask.redirect(after or f"/p/session/{token}?done={action}", 303)
 
 
-def _checkout_page(state: StripeState, id: str, note: Note | None) -> str:
+def _checkout_page(state: StripeState, id: str, message: Message | None) -> str:
     with state.lock:
         if id not in state.sessions:
             flask.abort(404)
@@ -102,7 +102,7 @@ def _checkout_page(state: StripeState, id: str, note: Note | None) -> str:
     return flask.render_template(
         "checkout.html",
         title="Checkout",
-        note=note if session["status"] == "open" else None,
+        message=message if session["status"] == "open" else None,
         session=session,
         first=words.name(ordered[0][0]),
         lines=lines,
