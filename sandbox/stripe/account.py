@@ -11,19 +11,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.stripe import shapes
+from sandbox.stripe import portal_settings, shapes
 from sandbox.stripe.delivery import Delivery
+from sandbox.stripe.initial_catalogue import SANDBOX, InitialCatalogue
 from sandbox.stripe.webhooks import Webhooks
 
 Json = dict[str, Any]
 
 
 class Account:
-    """It sells nothing and knows nobody at first.
+    """It has something to sell and a portal at first, and knows nobody.
 
     livemode: whether objects are of Stripe's live mode.
     clock: seconds since 1970; stamps objects, events and the `Date` of answers alike.
     billing_mode: "flexible" as Stripe's default, or "classic".
+    initial_catalogue: the products and prices that it has at first, and again after `clear`.
     public_url: where browsers reach the hosted pages; set by whoever serves them.
     calls: the last requests to the API, for tests: {"method", "path", "status", "at"}.
     forbidden: what restricted keys may not do: key to beginnings of paths, such as
@@ -37,24 +39,27 @@ class Account:
         *,
         clock: Callable[[], float] = time.time,
         billing_mode: str = "flexible",
+        initial_catalogue: InitialCatalogue = SANDBOX,
     ) -> None:
         self.webhooks = webhooks
         self.livemode = livemode
         self.clock = clock
         self.billing_mode = billing_mode
+        self.initial_catalogue = initial_catalogue
         self.public_url: Callable[[], str] = lambda: ""
         self.lock = threading.RLock()
         self.clear()
 
     def clear(self) -> None:
-        """Forget every object; settings and the webhook endpoint stay."""
+        """Begin anew; settings and the webhook endpoint stay."""
+        start, at, livemode = self.initial_catalogue, self.now(), self.livemode
+        self.products = start.products(at, livemode)
+        self.prices = start.prices(at, livemode)
+        self.configurations = portal_settings.configurations(at, livemode, start.plans)
         self.customers: dict[str, Json] = {}
-        self.products: dict[str, Json] = {}
-        self.prices: dict[str, Json] = {}
         self.subscriptions: dict[str, Json] = {}
         self.sessions: dict[str, Json] = {}
         self.orders: dict[str, Json] = {}  # what each checkout session was created with
-        self.configurations: dict[str, Json] = {}  # of the billing portal
         self.portal_sessions: dict[str, Json] = {}
         self.invoices: dict[str, Json] = {}
         self.events: dict[str, Json] = {}

@@ -6,7 +6,7 @@ from typing import Any
 import stripe
 
 from sandbox.stripe import portal_flows as flows
-from sandbox.stripe import shapes
+from sandbox.stripe import portal_settings, shapes
 from sandbox.stripe.account import Account
 from sandbox.stripe.checkout_rules import check_url
 from sandbox.stripe.errors import StripeError, exclusive, missing, not_found, unknown_here
@@ -14,77 +14,11 @@ from sandbox.stripe.lists import stored
 
 Json = dict[str, Any]
 
-PORTAL_FEATURES: Json = {
-    "customer_update": {"enabled": True, "allowed_updates": ["email", "name"]},
-    "invoice_history": {"enabled": True},
-    "payment_method_update": {"enabled": True, "payment_method_configuration": None},
-    "subscription_cancel": {
-        "enabled": True,
-        "mode": "at_period_end",
-        "proration_behavior": "none",
-        "cancellation_reason": {"enabled": False, "options": [], "feedback_options": []},
-    },
-    "subscription_pause": {
-        "enabled": True,
-        "duration": {"type": "indefinite", "interval_options": []},
-    },
-    "subscription_update": {
-        "enabled": True,
-        "billing_cycle_anchor": None,
-        "default_allowed_updates": ["price", "quantity"],
-        "proration_behavior": "create_prorations",
-        "products": [],
-        "schedule_at_period_end": {"conditions": []},
-        "trial_update_behavior": "end_trial",
-    },
-}
-
 NO_CONFIGURATION = (
     "No configuration provided and your {mode} mode default configuration has not been created. "
     "Provide a configuration or create your default by saving your customer portal settings in "
     "{mode} mode at https://dashboard.stripe.com/{path}settings/billing/portal."
 )
-
-
-def configuration(now: int, livemode: bool, features: Json, **more: Any) -> Json:
-    return {
-        **shapes.blank(stripe.billing_portal.Configuration),
-        "id": shapes.new_id("bpc", 23),
-        "object": "billing_portal.configuration",
-        "active": True,
-        "business_profile": {
-            "headline": None,
-            "privacy_policy_url": None,
-            "terms_of_service_url": None,
-        },
-        "created": now,
-        "features": features,
-        "is_default": False,
-        "livemode": livemode,
-        "login_page": {"enabled": False, "url": None},
-        "metadata": {},
-        "updated": now,
-        **more,
-    }
-
-
-def configurations(now: int, livemode: bool, plans: dict[str, list[str]]) -> dict[str, Json]:
-    """The portal as somebody saved it in the dashboard. Empty the dict for an account where nobody
-    did.
-
-    plans: the products between which customers may switch, each with its prices.
-    """
-    features = copy.deepcopy(PORTAL_FEATURES)
-    features["subscription_update"]["products"] = [
-        {
-            "product": product,
-            "prices": list(prices),
-            "adjustable_quantity": {"enabled": True, "minimum": 1, "maximum": None},
-        }
-        for product, prices in plans.items()
-    ]
-    default = configuration(now, livemode, features, is_default=True)
-    return {default["id"]: default}
 
 
 def create_configuration(account: Account, params: Json) -> Json:
@@ -99,7 +33,7 @@ def create_configuration(account: Account, params: Json) -> Json:
         for name in ("business_profile", "default_return_url", "metadata", "name")
         if name in params
     }
-    made = configuration(account.now(), account.livemode, features, **more)
+    made = portal_settings.configuration(account.now(), account.livemode, features, **more)
     account.configurations[made["id"]] = made
     return made
 

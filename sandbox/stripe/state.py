@@ -9,43 +9,20 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sandbox.stripe import catalogue, checkout, lifecycle, portal, shapes, subscribing
+from sandbox.stripe import catalogue, checkout, lifecycle, shapes, subscribing
 from sandbox.stripe.account import Account
-from sandbox.stripe.initial_catalogue import SANDBOX, InitialCatalogue
-from sandbox.stripe.webhooks import Webhooks
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 
 class StripeState(Account):
-    """An account with something to sell and a portal that is set up.
+    """The parameters are those of `Account`.
 
-    answer_timeout: how long checkout waits for the endpoint's answer before it redirects.
-    initial_catalogue: the products and prices that it has at first, and after each reset.
-    The other parameters are those of `Account`.
+    answer_timeout: how many seconds checkout waits for the endpoint's answer before it redirects.
     """
 
-    def __init__(
-        self,
-        webhooks: Webhooks,
-        livemode: bool = False,
-        *,
-        clock: Callable[[], float] = time.time,
-        billing_mode: str = "flexible",
-        initial_catalogue: InitialCatalogue = SANDBOX,
-    ) -> None:
-        self.initial_catalogue = initial_catalogue
-        self.answer_timeout = 10.0
-        super().__init__(webhooks, livemode, clock=clock, billing_mode=billing_mode)
-
-    def clear(self) -> None:
-        super().clear()
-        self.products = self.initial_catalogue.products(self.now(), self.livemode)
-        self.prices = self.initial_catalogue.prices(self.now(), self.livemode)
-        self.configurations = portal.configurations(
-            self.now(), self.livemode, self.initial_catalogue.plans
-        )
+    answer_timeout = 10.0
 
     def reset(self) -> None:
         """A new account, with the same settings and the same webhook endpoint."""
