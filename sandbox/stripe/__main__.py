@@ -69,6 +69,27 @@ def _options() -> argparse.ArgumentParser:
         metavar="KEY",
         help=f"secret key that calls may use; may be given several times (default: {API_KEY})",
     )
+    _add_webhooks(options)
+    options.add_argument(
+        "--catalogue",
+        type=_catalogue,
+        default=initial_catalogue.SANDBOX,
+        metavar="FILE",
+        help="JSON with the products and prices to begin with: "
+        '{"products": [{"id": "prod_a", "name": "A"}], "prices": [{"id": "price_a", '
+        '"product": "prod_a", "unit_amount": 1900, "recurring": {"interval": "month"}}]} '
+        "(default: two plans, Pro and Team, and some more)",
+    )
+    options.add_argument(
+        "--billing-mode",
+        choices=("flexible", "classic"),
+        default="flexible",
+        help="billing mode of new subscriptions (default: %(default)s)",
+    )
+    return options
+
+
+def _add_webhooks(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--webhooks",
         type=_url,
@@ -87,23 +108,6 @@ def _options() -> argparse.ArgumentParser:
         metavar="RELEASE",
         help="API release in which the endpoint gets its events (default: %(default)s)",
     )
-    options.add_argument(
-        "--catalogue",
-        type=_catalogue,
-        default=initial_catalogue.SANDBOX,
-        metavar="FILE",
-        help="JSON with the products and prices to begin with: "
-        '{"products": [{"id": "prod_a", "name": "A"}], "prices": [{"id": "price_a", '
-        '"product": "prod_a", "unit_amount": 1900, "recurring": {"interval": "month"}}]} '
-        "(default: two plans, Pro and Team, and some more)",
-    )
-    options.add_argument(
-        "--billing-mode",
-        choices=("flexible", "classic"),
-        default="flexible",
-        help="billing mode of new subscriptions (default: %(default)s)",
-    )
-    return options
 
 
 def _url(text: str) -> str:

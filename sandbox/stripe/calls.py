@@ -6,7 +6,7 @@ from typing import Any
 
 import stripe.params as p
 
-from sandbox.stripe import checkout, products, shapes, subscriptions
+from sandbox.stripe import checkout, portal, products, shapes, subscriptions
 from sandbox.stripe import resources as r
 from sandbox.stripe.errors import unknown_here
 from sandbox.stripe.expand import expanded
@@ -88,7 +88,7 @@ CALLS = (
     ),
     Call("GET", "/v1/prices/<id>", p.PriceRetrieveParams, "expand", products.retrieve_price),
     Call("POST", "/v1/prices/<id>", p.PriceUpdateParams, PRICE, products.update_price),
-    Call("POST", SESSION, p.checkout.SessionCreateParams, SESSION_PARAMETERS, r.create_session),
+    Call("POST", SESSION, p.checkout.SessionCreateParams, SESSION_PARAMETERS, checkout.create),
     Call(
         "GET",
         SESSION,
@@ -147,7 +147,7 @@ CALLS = (
         "/v1/billing_portal/sessions",
         p.billing_portal.SessionCreateParams,
         "configuration customer customer_account expand flow_data locale on_behalf_of return_url",
-        r.create_portal_session,
+        portal.create,
     ),
     Call(
         "GET",
@@ -161,7 +161,7 @@ CALLS = (
         CONFIGURATION,
         p.billing_portal.ConfigurationCreateParams,
         CONFIGURED,
-        r.create_configuration,
+        portal.create_configuration,
     ),
     Call(
         "GET",

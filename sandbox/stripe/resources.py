@@ -48,10 +48,6 @@ def delete_customer(state: StripeState, params: Json, id: str) -> Json:
     return state.delete_customer(id)
 
 
-def create_session(state: StripeState, params: Json) -> Json:
-    return checkout.create(state, params)
-
-
 def list_sessions(state: StripeState, params: Json) -> Json:
     check_customer(state, params)
 
@@ -80,10 +76,6 @@ def expire_session(state: StripeState, params: Json, id: str) -> Json:
     return session
 
 
-def create_portal_session(state: StripeState, params: Json) -> Json:
-    return portal.create(state, params)
-
-
 def list_configurations(state: StripeState, params: Json) -> Json:
     def fits(configuration: Json) -> bool:
         names = ("active", "is_default")
@@ -93,10 +85,6 @@ def list_configurations(state: StripeState, params: Json) -> Json:
 
     found = filter(fits, state.configurations.values())
     return page("/v1/billing_portal/configurations", "configuration", found, params)
-
-
-def create_configuration(state: StripeState, params: Json) -> Json:
-    return portal.create_configuration(state, params)
 
 
 def retrieve_configuration(state: StripeState, params: Json, id: str) -> Json:

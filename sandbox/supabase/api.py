@@ -59,7 +59,11 @@ def create_app(
             response.headers["Content-Profile"] = schema()
         return response
 
+    _translate_errors(app)
+    return app
+
+
+def _translate_errors(app: Flask) -> None:
     app.register_error_handler(psycopg.Error, translated)
     app.register_error_handler(NotFound, no_path)
     app.register_error_handler(MethodNotAllowed, no_method)
-    return app
