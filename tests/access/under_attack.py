@@ -53,6 +53,10 @@ def forged(header: Any, claims: Any, key: RSAPrivateKey, signs: bytes | None = N
     return f"{signed}.{part(mac)}"
 
 
+def bearer(token: str) -> Json:
+    return {"Authorization": f"Bearer {token}"}
+
+
 # Sockets
 
 
