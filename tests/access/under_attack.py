@@ -105,7 +105,7 @@ def address(url: str) -> tuple[str, int]:
 
 def exchange(url: str, *sent: bytes, half_close: bool = False) -> Answer:
     """Send these bytes and read the answer. The server may answer before it has read it all."""
-    with socket.create_connection(address(url), timeout=10) as connection:
+    with socket.create_connection(address(url), timeout=30) as connection:
         with suppress(OSError):  # the server may have hung up already
             for piece in sent:
                 connection.sendall(piece)

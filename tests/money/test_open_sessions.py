@@ -167,7 +167,7 @@ def test_a_double_click_makes_one_session_and_one_customer(
     service, stripe = service_at(other_stripe), other_stripe.state
     if customer == "known":
         link(world, stripe.create_customer()["id"])
-    both_listed = threading.Barrier(2, timeout=10)
+    both_listed = threading.Barrier(2, timeout=30)
     first_two = iter(range(2))
 
     def meet(method: str, path: str) -> None:
@@ -193,7 +193,7 @@ def test_two_different_wishes_at_once_leave_one_open_session(
     service.checkout(body={"plan": "pro"})  # the customer is known from here on
     (first,) = stripe.sessions.values()
     stripe.checkout(first["id"], "expire")
-    both_listed, listings = threading.Barrier(2, timeout=10), itertools.count()
+    both_listed, listings = threading.Barrier(2, timeout=30), itertools.count()
 
     def meet_once(method: str, path: str) -> None:
         if f"{method} {path}" == LIST_SESSIONS and next(listings) < 2:

@@ -229,7 +229,7 @@ def test_those_who_ask_meanwhile_wait_with_the_first_and_ask_nothing(
 ) -> None:
     with ThreadPoolExecutor(4) as pool:
         first: Future[Any] = pool.submit(hung.shown)
-        assert asked.acquire(timeout=10)
+        assert asked.acquire(timeout=30)
         monkeypatch.setattr(refresh, "OUTLIVED_SECONDS", 10.0)  # time enough for another question
         others = [pool.submit(hung.shown) for _ in range(3)]
         shown: list[Any] = [one.result(20) for one in (first, *others)]
