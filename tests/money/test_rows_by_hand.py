@@ -3,6 +3,7 @@ more, and values that the database refuses for good.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from psycopg.types.json import Jsonb
@@ -23,6 +24,7 @@ from service_under_test import (
     subscribe,
 )
 
+from portal_service import deadline
 from portal_service.subscription import row_of
 from sandbox.world import World
 
@@ -135,10 +137,13 @@ def test_an_ended_one_of_nobodys_gets_its_owner(world: World, service: Service) 
     assert (row["clerk_owner_id"], row["user_id"]) == ("user_ada", world.user_id("ada"))
 
 
-def test_a_customer_with_400_of_them_fits_the_budget(world: World, service: Service) -> None:
+def test_a_customer_with_more_of_them_than_a_page_has_is_one_write(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "begin", partial(deadline.begin, 60.0))  # on a busy machine too
     customer = world.stripe.create_customer()["id"]
     link(world, customer)
-    for _ in range(400):
+    for _ in range(120):
         world.stripe.create_subscription("user_ada", "price_pro", "canceled", customer=customer)
     as_of, plans = datetime.now(UTC), service.settings.plans
     ended = [
@@ -156,9 +161,9 @@ def test_a_customer_with_400_of_them_fits_the_budget(world: World, service: Serv
     world.stripe.calls.clear()
 
     assert (service.refresh().json or {})["plan"] == "team"
-    assert calls(world.stripe) == ["GET /v1/subscriptions"] * 5
+    assert calls(world.stripe) == ["GET /v1/subscriptions"] * 2
     after = rows(world)
-    assert len(after) == 401
+    assert len(after) == 121
     assert {name: after[name] for name in before} == before
 
 
