@@ -98,6 +98,7 @@ def test_anything_else_is_refused_before_anybody_is_asked(
     world: World, service: Service, body: Json
 ) -> None:
     """Value by value: tests/rules/test_inputs.py."""
+    world.faults.database = "down"
     refused(service.checkout(body=body), "invalid_request")
     assert calls(world.stripe) == []
     assert linked(world) == {}
