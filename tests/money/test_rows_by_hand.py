@@ -146,8 +146,9 @@ def test_a_customer_with_more_of_them_than_a_page_has_is_one_write(
     for _ in range(120):
         world.stripe.create_subscription("user_ada", "price_pro", "canceled", customer=customer)
     as_of, plans = datetime.now(UTC), service.settings.plans
+    owner = {"clerk_owner_id": "user_ada", "user_id": world.user_id("ada")}
     ended = [
-        row_of(subscription, plans, as_of) | {"clerk_owner_id": "user_ada"}
+        row_of(subscription, plans, as_of) | owner
         for subscription in world.stripe.subscriptions.values()
     ]
     execute(
