@@ -71,6 +71,19 @@ def test_checkout_remembers_what_it_finds_too(
     assert rows(world)[deleted["id"]]["status"] == "canceled"
 
 
+def test_a_customer_of_ours_that_was_deleted_is_not_given_back_by_its_key(
+    world: World, service: Service
+) -> None:
+    session = session_of(world.stripe, service.checkout())
+    old = session["customer"]
+    world.stripe.checkout(session["id"], "expire")
+    world.stripe.delete_customer(old)
+
+    new = session_of(world.stripe, service.checkout())["customer"]
+    assert new != old
+    assert linked(world) == {"user_ada": new}
+
+
 def test_another_customer_of_the_owner_manages_billing(
     world: World, service: Service, deleted: Json
 ) -> None:
