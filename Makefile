@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything is installed into .venv, nothing outside this folder.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
