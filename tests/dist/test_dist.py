@@ -197,7 +197,7 @@ def test_the_whole_story_is_true_of_it() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert told.returncode == 0, told.stdout
     assert re.search(r"^\d+ passed in ", told.stdout, re.MULTILINE), told.stdout
