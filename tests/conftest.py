@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--postgres-15", "run the schema's tests on Postgres 15"),
         ("--e2e", "click through the sandbox in Chromium"),
         ("--image", "build the Docker image and run it"),
+        ("--wheel", "build the wheel, install it, use it"),
     ):
         parser.addoption(option, action="store_true", help=what)
 

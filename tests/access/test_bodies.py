@@ -117,6 +117,7 @@ NO_OBJECTS = [
     b"[" * 16_000,
     b'{"a":' * 3_000,
     b'{"return_path": ' + b"[" * 10_000 + b"}",
+    b'{"plan":' * 1_500 + b"1" + b"}" * 1_500,  # Python 3.11 does not read it, 3.13 does
     b"9" * 16_000,
     b"-",
     b"<?xml version='1.0'?><x/>",
