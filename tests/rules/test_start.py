@@ -14,6 +14,8 @@ ROOT = Path(__file__).parents[2]
 
 WSGI = [sys.executable, "-c", "import wsgi; print(wsgi.app.name)"]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app"]
+COMMAND = [sys.executable, "-m", "portal_service"]
+SERVE, SYNC = [*COMMAND, "serve"], [*COMMAND, "sync"]
 PACKAGE = [sys.executable, "-c", "import portal_service as p; p.create_app()"]
 WRONG = {"APP_URL": "", "STRIPE_SECRET_KEY": "pk_test_hush", "URL_PREFIX": "api"}
 
@@ -34,7 +36,9 @@ def start(
     )
 
 
-@pytest.mark.parametrize("command", [WSGI, GUNICORN], ids=["wsgi", "gunicorn"])
+@pytest.mark.parametrize(
+    "command", [WSGI, GUNICORN, SERVE, SYNC], ids=["wsgi", "gunicorn", "serve", "sync"]
+)
 def test_a_wrong_environment_stops_the_start_with_the_whole_list(
     command: list[str], tmp_path: Path
 ) -> None:
@@ -46,8 +50,11 @@ def test_a_wrong_environment_stops_the_start_with_the_whole_list(
     assert "hush" not in said
 
 
-def test_the_entry_point_reads_the_file_and_real_variables_win(tmp_path: Path) -> None:
-    ended = start(WSGI, tmp_path, GOOD | WRONG, APP_URL=GOOD["APP_URL"], URL_PREFIX="/billing")
+@pytest.mark.parametrize("command", [WSGI, SERVE, SYNC], ids=["wsgi", "serve", "sync"])
+def test_the_entry_point_reads_the_file_and_real_variables_win(
+    command: list[str], tmp_path: Path
+) -> None:
+    ended = start(command, tmp_path, GOOD | WRONG, APP_URL=GOOD["APP_URL"], URL_PREFIX="/billing")
     assert [ended.returncode, ended.stdout] == [1, ""]
     assert "STRIPE_SECRET_KEY is wrong" in ended.stderr
     assert "APP_URL" not in ended.stderr
