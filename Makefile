@@ -27,20 +27,20 @@ test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, wi
 	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API, the schema and every shape of table to a real PostgREST
-	@$(BIN)/python -m pytest --postgrest tests/conformance tests/tenancy \
+	@$(BIN)/python -m pytest --postgrest tests/stand_ins tests/access/test_rows_by_role.py \
 		tests/schema/test_shapes.py tests/schema/test_shapes_over_http.py
 
 mutants: $(READY) ## Seed bugs in mirror and checkout, one after the other: the tests find each
-	@$(BIN)/python -m pytest -n auto tests/mirror/mutants.py tests/capacity/checkout_mutants.py
+	@$(BIN)/python -m pytest -n auto tests/ordering/mutants.py tests/capacity/checkout_mutants.py
 
 chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
-	@PYTHONPATH=.:tests/mirror $(BIN)/python tests/chaos/chaos.py $(CHAOS)
+	@PYTHONPATH=.:tests/ordering $(BIN)/python tests/ordering/chaos.py $(CHAOS)
 
 image: $(READY) ## Build the Docker image without Docker and run it, as root on Debian
-	@$(BIN)/python -m pytest --image tests/image
+	@$(BIN)/python -m pytest --image tests/shipped/image
 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
-	@$(BIN)/python -m pytest -n auto --e2e tests/e2e
+	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
 
 bench: $(READY) ## Measure what the migrations cost a table of a million rows; ROWS=10000 for less
 	@$(BIN)/python -m bench.migration --rows $(or $(ROWS),1000000)
@@ -60,7 +60,7 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
 
 licences: $(READY) ## List what the shipped packages are licensed under, after `make lock`
-	@$(BIN)/python tests/licences/licences.py
+	@$(BIN)/python tests/house/licences.py
 
 LOCK_FLAGS := --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --strip-extras
 

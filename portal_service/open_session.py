@@ -3,7 +3,7 @@ customer's sessions, and gives back the open one that was made for the same, or 
 one. The idempotency key of the new one is made of the list: of two requests that saw the same list
 Stripe lets one through, and the other begins again. What is sold, and to whom, is checkout.py's.
 
-tests/unit/test_checkout_model.py shows what each part is for.
+tests/rules/test_checkout_model.py shows what each part is for.
 """
 
 import hashlib

@@ -1,19 +1,31 @@
-"""What several kinds of tests share."""
+"""The world and the service in it, which every kind of test may ask for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from clock import moved_clock
 from flask import Flask
 from flask.testing import FlaskClient
+from service_under_test import APP_URL, Clock, Log, MakeService, OtherStripe, Service
 
 from portal_service import Settings, create_app
 from sandbox.postgres import Postgres
 from sandbox.web import Server
 from sandbox.world import World
 
-APP_URL = "http://localhost:8000"
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What the suite leaves out: each has a make target of its own."""
+    for option, what in (
+        ("--postgrest", "hold the real PostgREST to the same tests"),
+        ("--postgres-15", "run the schema's tests on Postgres 15"),
+        ("--e2e", "click through the sandbox in Chromium"),
+        ("--image", "build the Docker image and run it"),
+    ):
+        parser.addoption(option, action="store_true", help=what)
 
 
 def pytest_report_header() -> str:
@@ -63,3 +75,82 @@ def service_url(app: Flask, world: World) -> Iterator[str]:
         world.deliver_to(server.url)
         yield server.url
         world.webhooks.url = None
+
+
+@pytest.fixture
+def settings(world: World) -> Settings:
+    return Settings.from_environment(world.environment(APP_URL))
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def make_service(log: Log, world: World, settings: Settings) -> MakeService:
+    """Makes a service with some settings changed."""
+
+    def make(**changes: Any) -> Service:
+        return Service(world, replace(settings, **changes), log)
+
+    return make
+
+
+@pytest.fixture
+def service(make_service: MakeService, ada: str) -> Service:
+    """A service with the settings of the sandbox, and ada among the app's users."""
+    return make_service()
+
+
+@pytest.fixture
+def ada(world: World) -> str:
+    """The id of ada's row in the app's own table."""
+    return world.add_user("ada")
+
+
+@pytest.fixture
+def clock(world: World, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock(world.stripe.clock())
+    monkeypatch.setattr(world.stripe, "clock", clock)
+    return clock
+
+
+@pytest.fixture(scope="session")
+def _test_stripe() -> Iterator[OtherStripe]:
+    yield from _served(OtherStripe(livemode=False))
+
+
+@pytest.fixture(scope="session")
+def _live_stripe() -> Iterator[OtherStripe]:
+    yield from _served(OtherStripe(livemode=True))
+
+
+def _served(stripe: OtherStripe) -> Iterator[OtherStripe]:
+    with Server(stripe.app) as server:
+        stripe.url = server.url
+        yield stripe
+
+
+@pytest.fixture
+def other_stripe(_test_stripe: OtherStripe) -> OtherStripe:
+    """An account in test mode whose answers can be held back."""
+    _test_stripe.forget()
+    return _test_stripe
+
+
+@pytest.fixture
+def live_stripe(_live_stripe: OtherStripe) -> OtherStripe:
+    """An account in live mode."""
+    _live_stripe.forget()
+    return _live_stripe
+
+
+@pytest.fixture
+def service_at(make_service: MakeService, ada: str) -> Callable[..., Service]:
+    """Makes a service whose Stripe is another one."""
+
+    def make(stripe: OtherStripe, **changes: Any) -> Service:
+        return make_service(stripe_secret_key=stripe.key, stripe_api_base=stripe.url, **changes)
+
+    return make

@@ -1,6 +1,6 @@
 """Another date for a Python program and every Python process that it starts, however it does so:
 
-    python tests/clock/moved_clock.py 2028-02-29 -m pytest tests/unit
+    python tests/clock/moved_clock.py 2028-02-29 -m pytest tests/rules
 
 The wall clock is moved, by the same number of seconds in each of them; it goes on ticking, and what
 measures time-outs (the monotonic clock) is left alone. Nothing here is at work in a plain run.

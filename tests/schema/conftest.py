@@ -12,10 +12,6 @@ from shape import Shape
 from sandbox.postgres import HOSTED, Postgres
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--postgres-15", action="store_true", help="run all of this on Postgres 15")
-
-
 @pytest.fixture(scope="session")
 def postgres(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

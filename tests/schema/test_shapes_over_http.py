@@ -5,22 +5,17 @@ and how, what a role sees. So what SQL says of a shape is asked of the real thin
 """
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import jwt
 import pytest
+import real_postgrest  # noqa: E402
 from outcome import PURCHASE, holds
 from project import Project, Refused
 from shape import SHAPES, Shape
-
-sys.path.append(str(Path(__file__).parents[1] / "conformance"))
-
-import real_postgrest  # noqa: E402
 
 JWT_SECRET = "a secret of the tests, with 32 characters or more"
 OFF = pytest.mark.skip(reason="the real PostgREST is asked with --postgrest alone")

@@ -1,0 +1,53 @@
+"""Databases with the migration, and stages for simulated runs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from simulation import PlainDatabase, Stage, connect
+from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
+
+from portal_service.config import Settings
+from sandbox.postgres import Postgres, migrate
+from sandbox.world import PLANS
+
+USERS = "create table users (id uuid primary key default gen_random_uuid(), clerk_id text unique)"
+
+
+@pytest.fixture(scope="session")
+def simulated_settings() -> Settings:
+    return Settings.from_environment(
+        {
+            "STRIPE_SECRET_KEY": "sk_test_simulated",
+            "STRIPE_WEBHOOK_SECRET": "whsec_simulated",
+            "STRIPE_PLANS": PLANS,
+            "SUPABASE_URL": "http://localhost:1",
+            "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_simulated",
+            "CLERK_ISSUER": "https://clerk.example.com",
+            "APP_URL": "https://app.example.com",
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def table_url(postgres: Postgres, request: pytest.FixtureRequest) -> str:
+    """A database of this module's own, with the migration."""
+    url = postgres.create_database(f"mirror_{request.module.__name__}")
+    with connect(url) as connection:
+        connection.execute(USERS)
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="module")
+def stage(table_url: str, simulated_settings: Settings) -> Iterator[Callable[..., Stage]]:
+    """stage(…): a Stage over the table, without HTTP."""
+    with ExitStack() as stack:
+        owner = stack.enter_context(connect(table_url))
+        service = stack.enter_context(connect(table_url, "service_role"))
+
+        def make(**parts: Any) -> Stage:
+            return Stage(simulated_settings, owner, PlainDatabase(service), **parts)
+
+        yield make

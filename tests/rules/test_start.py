@@ -1,0 +1,75 @@
+"""Starting the service: at once, or with one message that names everything that is wrong. In
+processes of their own, since the entry points read the environment.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from environments import GOOD
+
+ROOT = Path(__file__).parents[2]
+
+WSGI = [sys.executable, "-c", "import wsgi; print(wsgi.app.name)"]
+GUNICORN = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app"]
+PACKAGE = [sys.executable, "-c", "import portal_service as p; p.create_app()"]
+WRONG = {"APP_URL": "", "STRIPE_SECRET_KEY": "pk_test_hush", "URL_PREFIX": "api"}
+
+
+def start(
+    command: list[str], folder: Path, dotenv: dict[str, str], **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run it in a folder that holds this `.env`, with nothing else told but these variables."""
+    lines = [f'{name}="{value}"\n' for name, value in dotenv.items()]
+    (folder / ".env").write_text("".join(lines))
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": "0", **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", [WSGI, GUNICORN], ids=["wsgi", "gunicorn"])
+def test_a_wrong_environment_stops_the_start_with_the_whole_list(
+    command: list[str], tmp_path: Path
+) -> None:
+    ended = start(command, tmp_path, GOOD | WRONG)
+    assert ended.returncode != 0
+    said = ended.stdout + ended.stderr
+    assert all(said.count(f"  {variable} ") == 1 for variable in WRONG), said
+    assert "Traceback" not in said
+    assert "hush" not in said
+
+
+def test_the_entry_point_reads_the_file_and_real_variables_win(tmp_path: Path) -> None:
+    ended = start(WSGI, tmp_path, GOOD | WRONG, APP_URL=GOOD["APP_URL"], URL_PREFIX="/billing")
+    assert [ended.returncode, ended.stdout] == [1, ""]
+    assert "STRIPE_SECRET_KEY is wrong" in ended.stderr
+    assert "APP_URL" not in ended.stderr
+    assert "URL_PREFIX" not in ended.stderr
+
+
+def test_the_file_is_enough(tmp_path: Path) -> None:
+    ended = start(WSGI, tmp_path, GOOD)
+    assert [ended.returncode, ended.stdout, ended.stderr] == [0, "portal_service\n", ""]
+
+
+def test_gunicorns_settings_read_the_file_too_and_real_variables_win(tmp_path: Path) -> None:
+    load = (
+        f"import runpy; conf = runpy.run_path({str(ROOT / 'gunicorn.conf.py')!r}); "
+        "print(conf['workers'], conf['threads']); conf['on_exit'](None)"
+    )
+    told = GOOD | {"WEB_CONCURRENCY": "3", "THREADS": "5"}
+    ended = start([sys.executable, "-c", load], tmp_path, told, THREADS="7")
+    assert [ended.returncode, ended.stdout, ended.stderr] == [0, "3 7\n", ""]
+
+
+def test_the_package_never_reads_the_file(tmp_path: Path) -> None:
+    ended = start(PACKAGE, tmp_path, GOOD)
+    assert ended.returncode == 1
+    assert "STRIPE_SECRET_KEY" in ended.stderr

@@ -1,1 +1,0 @@
-"""Tests of one module each: no Postgres, no stand-ins."""
