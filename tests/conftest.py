@@ -58,9 +58,9 @@ def world(shared_world: World) -> World:
 
 
 @pytest.fixture
-def app(world: World) -> Flask:
+def app(settings: Settings) -> Flask:
     """The service in this process, told of the world."""
-    return create_app(Settings.from_environment(world.environment(APP_URL)))
+    return create_app(settings)
 
 
 @pytest.fixture
@@ -79,7 +79,9 @@ def service_url(app: Flask, world: World) -> Iterator[str]:
 
 @pytest.fixture
 def settings(world: World) -> Settings:
-    return Settings.from_environment(world.environment(APP_URL))
+    """Those of the sandbox, but that a busy machine is no vendor who is down."""
+    settings = Settings.from_environment(world.environment(APP_URL))
+    return replace(settings, database_timeout=10.0, stripe_timeout=10.0)
 
 
 @pytest.fixture
