@@ -3,13 +3,14 @@
 import importlib
 import json
 import time
-from functools import partial
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import stripe
 from click.testing import Result
+from flask.testing import FlaskClient
 from outside import Outside, signed
 from simulation import Row, connect, differences
 
@@ -28,7 +29,6 @@ class Terminal:
         self.out = out
         self.settings = Settings.from_environment(out.environment | changes)
         self.app = create_app(self.settings)
-        self.service = create_app(self.settings).test_client()  # beside the commands, as it is
         self.slept: list[float] = []
         patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
         for name in (
@@ -41,6 +41,11 @@ class Terminal:
             patch.setattr(module, "patiently", partial(patiently, sleep=self.slept.append))
             patched = SimpleNamespace(sleep=self.slept.append, time=time.time)
             patch.setattr(module, "time", patched, raising=False)
+
+    @cached_property
+    def service(self) -> FlaskClient:
+        """Beside the commands, in another process as it were."""
+        return create_app(self.settings).test_client()
 
     def run(self, *words: str, typed: str = "") -> Result:
         """typed: what the operator answers when asked."""

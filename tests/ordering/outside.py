@@ -46,6 +46,7 @@ class Switch:
         self.fault: Fault = nothing
         self.answered: Callable[[str, str], None] = nothing  # called when an answer is on its way
         self.release = threading.Event()
+        self.outwaited = False  # whether somebody waited for as long as a hanging one hangs
 
     def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
         request = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -63,7 +64,7 @@ class Switch:
         if kind == "cut":
             b"".join(self._app(environ, lambda *_: lambda _: None))
         if kind == "hanging":
-            self.release.wait(HANG_SECONDS)
+            self.outwaited |= not self.release.wait(HANG_SECONDS)
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         start_response("500 Nobody hears this", [])
         return [b""]

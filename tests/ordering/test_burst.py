@@ -16,22 +16,22 @@ from sandbox.service import Service
 from sandbox.world import World
 
 DELIVERIES = 8
+PROCESSES = 2
 
 
 @dataclass
 class Running:
     service: Service
-    processes: int
     out: Outside
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def started(request, shared_world: World, tmp_path_factory) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def started(shared_world: World, tmp_path_factory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service")
     with outside(shared_world, APP_URL, REFRESH_RATE_LIMIT="1000/minute") as out:
-        environment = out.environment | {"WEB_CONCURRENCY": str(request.param)}
+        environment = out.environment | {"WEB_CONCURRENCY": str(PROCESSES)}
         with Service(environment, folder) as service:
-            yield Running(service, request.param, out)
+            yield Running(service, out)
             service.kill()  # nothing is under way: there is nothing to wait for
 
 
@@ -94,7 +94,7 @@ def test_a_page_that_cannot_wait(started: Running, slow_stripe: SlowStripe, worl
     with ThreadPoolExecutor(24) as pool:
         answers = list(pool.map(lambda _: ada.refresh(), range(24)))
     assert all(answer["subscribed"] for answer in answers)
-    assert slow_stripe.most_lists <= started.processes
+    assert slow_stripe.most_lists <= PROCESSES
     assert slow_stripe.asked.count("/v1/subscriptions") <= 12
 
 
