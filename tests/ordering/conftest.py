@@ -63,3 +63,10 @@ def subscription(world: World, service: Service, clock: Clock) -> Json:
     assert service.outcome(last_event(world.stripe)) == "refreshed"
     world.stripe.calls.clear()
     return subscription
+
+
+@pytest.fixture
+def rows(world: World) -> Iterator[PlainDatabase]:
+    """The world's table."""
+    with connect(world.database_url) as connection:
+        yield PlainDatabase(connection)

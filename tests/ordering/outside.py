@@ -16,7 +16,10 @@ from typing import Any
 
 import psycopg
 import requests
+from simulation import PlainDatabase
 
+from portal_service import Settings
+from portal_service.subscription import differences, row_of
 from sandbox.stripe import api as stripe_api
 from sandbox.stripe.webhooks import signature
 from sandbox.supabase import api as supabase_api
@@ -123,6 +126,15 @@ def events_of(world: World, subscription_id: str) -> list[Json]:
         for event in list(world.stripe.events.values())
         if event["data"]["object"]["id"] == subscription_id
     ]
+
+
+def assert_right(out: Outside, rows: PlainDatabase, subscription_id: str) -> None:
+    plans = Settings.from_environment(out.environment).plans
+    row = rows.row(subscription_id)
+    assert row is not None
+    assert not differences(
+        row, row_of(out.world.stripe.subscriptions[subscription_id], plans, None)
+    )
 
 
 def signed(event: Json) -> tuple[str, dict[str, str]]:

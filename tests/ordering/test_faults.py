@@ -2,25 +2,18 @@
 redelivery ends in the right row.
 """
 
-import os
-import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import stripe
 from flask.testing import FlaskClient
-from outside import Deliverer, Outside, events_of, outside, signed
-from simulation import PlainDatabase, connect
+from outside import Outside, assert_right, events_of, outside, signed
 
 from portal_service import Settings, create_app, deadline
-from portal_service.subscription import differences, row_of
-from sandbox.service import Service
 from sandbox.world import WEBHOOK_PATH, World
 
 Json = dict[str, Any]
@@ -47,24 +40,9 @@ def client(out: Outside, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     return client_of(out, STRIPE_TIMEOUT_SECONDS="0.2", DATABASE_TIMEOUT_SECONDS="0.5")
 
 
-@pytest.fixture
-def rows(world: World) -> Iterator[PlainDatabase]:
-    with connect(world.database_url) as connection:
-        yield PlainDatabase(connection)
-
-
 def deliver(client: FlaskClient, event: Json) -> Any:
     body, headers = signed(event)
     return client.post(WEBHOOK_PATH, data=body, headers=headers)
-
-
-def assert_right(out: Outside, rows: PlainDatabase, subscription_id: str) -> None:
-    plans = Settings.from_environment(out.environment).plans
-    row = rows.row(subscription_id)
-    assert row is not None
-    assert not differences(
-        row, row_of(out.world.stripe.subscriptions[subscription_id], plans, None)
-    )
 
 
 def at(place: tuple[str, str], kind: Any) -> Any:
@@ -213,86 +191,3 @@ def test_who_always_loses_gives_up_in_time(out: Outside, rows) -> None:
     out.heal()
     assert deliver(client, event).status_code == 200
     assert_right(out, rows, subscription)
-
-
-# Deaths
-
-
-@pytest.fixture(scope="module")
-def mortal_out(shared_world: World) -> Iterator[Outside]:
-    with outside(shared_world, APP_URL) as out:
-        yield out
-
-
-@pytest.fixture(scope="module")
-def mortal(mortal_out: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
-    with Service(mortal_out.environment | {"WEB_CONCURRENCY": "2"}, folder) as service:
-        yield service
-        service.kill()
-
-
-@pytest.fixture
-def service(mortal: Service, world: World) -> Service:
-    return mortal
-
-
-def workers_of(service: Service) -> list[int]:
-    """The process ids of Gunicorn's workers."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it has just ended
-        if parent == service.pid:
-            found.append(int(stat.parent.name))
-    return found
-
-
-@pytest.mark.parametrize("moment", ["asking Stripe", "writing the row"])
-def test_a_worker_is_killed_in_the_middle(moment: str, mortal_out, service, rows) -> None:
-    out = mortal_out
-    subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
-    reached, here = threading.Event(), out.stripe
-
-    def wait_here(method: str, path: str) -> str:
-        reached.set()
-        return "hanging"
-
-    if moment == "writing the row":
-        here = out.database
-        here.fault = lambda m, p: wait_here(m, p) if p == READ[1] else None
-    else:
-        here.fault = wait_here
-    with Deliverer([service.url], out.world.database_url) as stripe_:
-        stripe_.send(events_of(out.world, subscription)[0])
-        assert reached.wait(10)
-        out.heal()
-        for worker in workers_of(service):
-            os.kill(worker, signal.SIGKILL)
-        assert stripe_.wait(20)
-        assert stripe_.answers[200] == 1
-        assert stripe_.redelivered >= 1
-        assert not stripe_.without_row
-    assert_right(out, rows, subscription)
-
-
-def test_the_service_is_restarted_under_load(mortal_out, service: Service, rows) -> None:
-    out = mortal_out
-    account = out.world.stripe
-    ids = [account.create_subscription(f"user_{n}", "price_pro")["id"] for n in range(5)]
-    with Deliverer([service.url], out.world.database_url) as stripe_:
-        for quantity in range(2, 8):
-            for subscription in ids:
-                account.act(subscription, "change_plan", quantity=quantity)
-            if quantity == 4:
-                service.restart()
-            for subscription in ids:
-                for event in events_of(out.world, subscription)[-2:]:
-                    stripe_.send(event)
-        assert stripe_.wait(30)
-        assert stripe_.answers[200] == stripe_.sent
-        assert not stripe_.without_row
-    for subscription in ids:
-        assert_right(out, rows, subscription)
