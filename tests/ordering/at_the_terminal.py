@@ -12,11 +12,11 @@ import stripe
 from click.testing import Result
 from flask.testing import FlaskClient
 from outside import Outside, signed
-from simulation import Row, connect, differences
+from table import connect
 
 from portal_service import Settings, create_app
 from portal_service.commands.patience import patiently
-from portal_service.subscription import row_of
+from portal_service.subscription import Row, differences, row_of
 from sandbox.world import WEBHOOK_PATH
 
 Json = dict[str, Any]

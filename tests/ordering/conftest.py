@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from service_under_test import Clock, Json, Service, last_event
-from simulation import PlainDatabase, Stage, connect
+from simulation import Stage
+from table import PlainDatabase, connect
 from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
 
 from portal_service.config import Settings

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 import requests
-from simulation import PlainDatabase
+from table import PlainDatabase
 
 from portal_service import Settings
 from portal_service.subscription import differences, row_of

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from frontend import APP_URL, User
 from outside import Deliverer, Outside, assert_right, events_of, outside
-from simulation import PlainDatabase
+from table import PlainDatabase
 
 from sandbox.service import Service
 from sandbox.world import World

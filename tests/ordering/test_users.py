@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from frontend import User
-from simulation import connect
+from table import connect
 
 from sandbox.world import World
 
