@@ -107,21 +107,6 @@ def test_one_of_ours_whose_owner_nobody_knows_is_stored_and_claimed_later(
 
 
 @pytest.mark.parametrize("seconds", [0, 3600])
-def test_a_row_of_a_user_who_signs_up_later_is_claimed_by_the_next_event(
-    world: World, service: Service, clock: Clock, seconds: int
-) -> None:
-    subscription = world.stripe.create_subscription("user_newcomer", "price_pro")
-    service.outcome(last_event(world.stripe))
-    assert rows(world)[subscription["id"]]["user_id"] is None
-    assert service.shown("newcomer")["subscribed"]
-
-    user_id = world.add_user("newcomer")
-    clock.advance(seconds)
-    service.outcome(changed(world, subscription))
-    assert rows(world)[subscription["id"]]["user_id"] == user_id
-
-
-@pytest.mark.parametrize("seconds", [0, 3600])
 def test_a_link_once_made_is_never_moved_and_metadata_that_disagrees_is_logged(
     world: World, service: Service, subscription: Json, clock: Clock, log: Log, seconds: int
 ) -> None:
