@@ -15,6 +15,7 @@ from service_under_test import (
     edit_row,
     execute,
     last_event,
+    link,
     put_row,
     refused,
     rows,
@@ -22,6 +23,7 @@ from service_under_test import (
 
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import NotAtStripe
+from portal_service.supabase_db import Database
 from sandbox.world import World
 
 
@@ -52,21 +54,28 @@ def test_test_data_that_was_deleted_before_there_was_a_row_is_ignored(
     assert world.rows() == []
 
 
+@pytest.mark.parametrize("has_row", [True, False])
 def test_a_live_subscription_that_our_key_does_not_see_stays_and_shouts(
-    world: World, service_at: Callable[..., Service], live_stripe: OtherStripe, log: Log
+    world: World,
+    service_at: Callable[..., Service],
+    live_stripe: OtherStripe,
+    log: Log,
+    has_row: bool,
 ) -> None:
     service = service_at(live_stripe)
     subscription = live_stripe.state.create_subscription("user_ada", "price_pro")
     event = last_event(live_stripe.state)
     assert service.outcome(event) == "refreshed"
+    assert rows(world)[subscription["id"]]["livemode"] is True
+    if not has_row:
+        execute(world, "delete from subscriptions")
     before = rows(world)
-    assert before[subscription["id"]]["livemode"] is True
     del live_stripe.state.subscriptions[subscription["id"]]
     shouts = service.metric("portal_live_subscriptions_missing_total")
 
     refused(service.deliver(event), "internal_error")
     assert rows(world) == before
-    assert service.shown()["subscribed"]
+    assert service.shown()["subscribed"] is has_row
     assert service.metric("portal_live_subscriptions_missing_total") == shouts + 1
     line = next(line for line in log.lines if line["level"] == "CRITICAL")
     assert line["subscription"] == subscription["id"]
@@ -136,3 +145,14 @@ def test_of_the_rows_of_a_lost_customer_those_that_have_not_ended_are_asked_abou
     assert execute(world, "select stripe_customer_id from gone_customers") == [
         {"stripe_customer_id": "cus_row"}
     ]
+
+
+def test_of_a_customer_that_is_there_nothing_more_is_asked_or_written(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link(world, world.stripe.create_customer()["id"])
+    marked: list[Any] = []
+    monkeypatch.setattr(Database, "mark_customer", lambda *told, **more: marked.append(told))
+
+    assert service.refresh().status_code == 200
+    assert (calls(world.stripe), marked) == (["GET /v1/subscriptions"], [])

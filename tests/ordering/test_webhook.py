@@ -121,6 +121,7 @@ def test_a_paid_checkout_writes_its_subscription_and_links_its_customer(
     paid = event["data"]["object"]
     # The session's own metadata is the only word about whose it is.
     world.stripe.subscriptions[paid["subscription"]]["metadata"] = {}
+    world.stripe.customers[paid["customer"]]["metadata"] = {}
     world.stripe.calls.clear()
     if form == "expanded":
         object = paid | {"subscription": world.stripe.subscriptions[paid["subscription"]]}
@@ -191,15 +192,20 @@ def test_a_thin_event_about_nothing_that_is_used_needs_no_object(service: Servic
      {"context": "acct_1"}],
     ids=str,
 )  # fmt: skip
-@pytest.mark.parametrize("form", ["snapshot", "thin"])
+@pytest.mark.parametrize("form", ["snapshot", "thin", "checkout"])
 def test_the_other_mode_and_connected_accounts_are_ignored(
     world: World, service: Service, changes: Json, form: str
 ) -> None:
-    world.stripe.create_subscription("user_ada", "price_pro")
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
     event = last_event(world.stripe)
-    event = (shapes.thin(event) if form == "thin" else event) | changes
+    if form == "thin":
+        event = shapes.thin(event)
+    if form == "checkout":
+        session = {"id": "cs_1", "object": "checkout.session", "livemode": False,
+                   "subscription": subscription["id"], "metadata": {}}  # fmt: skip
+        event = shapes.event("checkout.session.completed", session, subscription["created"])
 
-    assert service.outcome(event) == "ignored"
+    assert service.outcome(event | changes) == "ignored"
     assert (world.rows(), calls(world.stripe)) == ([], [])
 
 
