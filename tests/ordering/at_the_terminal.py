@@ -3,17 +3,19 @@
 import importlib
 import json
 import time
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import stripe
 from click.testing import Result
+from flask.testing import FlaskClient
 from outside import Outside, signed
-from simulation import Row, connect, differences
+from table import connect
 
 from portal_service import Settings, create_app
-from portal_service.subscription import row_of
+from portal_service.subscription import Row, differences, row_of
 from sandbox.world import WEBHOOK_PATH
 
 Json = dict[str, Any]
@@ -26,13 +28,17 @@ class Terminal:
         self.out = out
         self.settings = Settings.from_environment(out.environment | changes)
         self.app = create_app(self.settings)
-        self.service = create_app(self.settings).test_client()  # beside the commands, as it is
         self.slept: list[float] = []
         patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
         slept = SimpleNamespace(sleep=self.slept.append, time=time.time)
         for name in ("retry", "sync"):
             module = importlib.import_module(f"portal_service.commands.{name}")
             patch.setattr(module, "time", slept)
+
+    @cached_property
+    def service(self) -> FlaskClient:
+        """Beside the commands, in another process as it were."""
+        return create_app(self.settings).test_client()
 
     def run(self, *words: str, typed: str = "") -> Result:
         """typed: what the operator answers when asked."""

@@ -17,10 +17,10 @@ from typing import Any
 
 from outside import Deliverer, Outside, events_of, outside
 from reverse_proxy import reverse_proxy
-from simulation import connect, differences
+from table import connect
 
 from portal_service import Settings
-from portal_service.subscription import row_of
+from portal_service.subscription import differences, row_of
 from sandbox.service import Service
 from sandbox.world import World
 

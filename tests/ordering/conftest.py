@@ -1,16 +1,20 @@
-"""Databases with the migration, and stages for simulated runs."""
+"""A subscription that the service has heard of; databases with the migration, and stages for
+simulated runs.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from simulation import PlainDatabase, Stage, connect
+from service_under_test import Clock, Json, Service, last_event
+from simulation import Stage
+from table import PlainDatabase, connect
 from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
 
 from portal_service.config import Settings
 from sandbox.postgres import Postgres, migrate
-from sandbox.world import PLANS
+from sandbox.world import PLANS, World
 
 USERS = "create table users (id uuid primary key default gen_random_uuid(), clerk_id text unique)"
 
@@ -51,3 +55,19 @@ def stage(table_url: str, simulated_settings: Settings) -> Iterator[Callable[...
             return Stage(simulated_settings, owner, PlainDatabase(service), **parts)
 
         yield make
+
+
+@pytest.fixture
+def subscription(world: World, service: Service, clock: Clock) -> Json:
+    """ada's active subscription, in the table as of the present moment of Stripe's clock."""
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    assert service.outcome(last_event(world.stripe)) == "refreshed"
+    world.stripe.calls.clear()
+    return subscription
+
+
+@pytest.fixture
+def rows(world: World) -> Iterator[PlainDatabase]:
+    """The world's table."""
+    with connect(world.database_url) as connection:
+        yield PlainDatabase(connection)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 from lives import SCRIPTS
 from mutations import IN_POSTGRES, IN_PYTHON, IN_THE_PACKAGE, in_postgres, in_python
-from simulation import Stage, WrongRow
+from simulation import Stage
+from steps import WrongRow
 
 # Hypothesis varies what it has tried; beginning anew is what makes lives different.
 ROOT = Path(__file__).parents[2]

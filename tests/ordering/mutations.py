@@ -156,7 +156,8 @@ IN_THE_PACKAGE = {
     "an ended row is written again": Seeded(
         "portal_service/mirror.py",
         Edit("if row is not None and over and not differences(row, new_row):", "if False:"),
-        "tests/rules/test_mirror_customer.py",
+        "tests/money/test_rows_by_hand.py::"
+        "test_an_ended_one_whose_row_says_so_is_not_written_again",
     ),
     "the key of a checkout names the wish": Seeded(
         "portal_service/open_session.py",

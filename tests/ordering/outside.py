@@ -16,7 +16,10 @@ from typing import Any
 
 import psycopg
 import requests
+from table import PlainDatabase
 
+from portal_service import Settings
+from portal_service.subscription import differences, row_of
 from sandbox.stripe import api as stripe_api
 from sandbox.stripe.delivery import signature
 from sandbox.supabase import api as supabase_api
@@ -46,6 +49,7 @@ class Switch:
         self.fault: Fault = nothing
         self.answered: Callable[[str, str], None] = nothing  # called when an answer is on its way
         self.release = threading.Event()
+        self.outwaited = False  # whether somebody waited for as long as a hanging one hangs
 
     def __call__(self, environ: Json, start_response: Any) -> Iterable[bytes]:
         request = environ["REQUEST_METHOD"], environ["PATH_INFO"]
@@ -63,7 +67,7 @@ class Switch:
         if kind == "cut":
             b"".join(self._app(environ, lambda *_: lambda _: None))
         if kind == "hanging":
-            self.release.wait(HANG_SECONDS)
+            self.outwaited |= not self.release.wait(HANG_SECONDS)
         environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         start_response("500 Nobody hears this", [])
         return [b""]
@@ -122,6 +126,15 @@ def events_of(world: World, subscription_id: str) -> list[Json]:
         for event in list(world.stripe.events.values())
         if event["data"]["object"]["id"] == subscription_id
     ]
+
+
+def assert_right(out: Outside, rows: PlainDatabase, subscription_id: str) -> None:
+    plans = Settings.from_environment(out.environment).plans
+    row = rows.row(subscription_id)
+    assert row is not None
+    assert not differences(
+        row, row_of(out.world.stripe.subscriptions[subscription_id], plans, None)
+    )
 
 
 def signed(event: Json) -> tuple[str, dict[str, str]]:

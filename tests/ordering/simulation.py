@@ -5,121 +5,38 @@ delivery runs in a thread of its own, and only one thread runs at any moment. A 
 wherever the mirror looks outside, so a script decides who is overtaken where, and says so again.
 """
 
-import copy
-import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import note
-from psycopg.rows import scalar_row
+from steps import (
+    STUCK_SECONDS,
+    Died,
+    Scheduler,
+    SteppedDatabase,
+    SteppedStripe,
+    Task,
+    WrongRow,
+    threading_of,
+)
+from table import PlainDatabase
 
 from portal_service import deadline, mirror, single_flight
 from portal_service.config import Settings
 from portal_service.events import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
-from portal_service.subscription import Row, differences, row_of
+from portal_service.subscription import differences, row_of
 from sandbox.stripe import shapes
 from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 
-STUCK_SECONDS = 30
 OLD_RELEASE = "2024-06-20"
 # A day whose months and hours are of no interest.
 START = 1_793_000_000
-
-
-class Died(Exception):
-    """What happens to a delivery whose worker or connection dies."""
-
-
-class WrongRow(AssertionError):
-    """The table does not say what Stripe says."""
-
-
-class Task:
-    """A thread that runs only while somebody waits in `resume`."""
-
-    def __init__(self, scheduler: "Scheduler", name: str, work: Callable[[], Any]) -> None:
-        self.name = name
-        self.at = "the start"
-        self.done = False
-        self.error: BaseException | None = None
-        self.outcome: Any = None
-        self.waits_for: Gate | None = None
-        self.death: Died | None = None
-        self.saw_no_row = False
-        self.go = threading.Semaphore(0)
-        self._scheduler = scheduler
-        self._work = work
-        threading.Thread(target=self._run, daemon=True).start()
-
-    @property
-    def runnable(self) -> bool:
-        return not self.done and (self.waits_for is None or self.waits_for.is_set())
-
-    def _run(self) -> None:
-        self.go.acquire()
-        self._scheduler.here.task = self
-        try:
-            self.outcome = self._work()
-        except BaseException as error:
-            self.error = error
-        self.done = True
-        self._scheduler.back.release()
-
-
-class Scheduler:
-    def __init__(self) -> None:
-        self.back = threading.Semaphore(0)
-        self.here = threading.local()
-
-    def resume(self, task: Task, death: Died | None = None) -> None:
-        """Let a task run to its next stop or its end."""
-        task.death = death
-        task.go.release()
-        if not self.back.acquire(timeout=STUCK_SECONDS):
-            raise RuntimeError(f"{task.name} is stuck after {task.at}")
-
-    def stop(self, at: str) -> None:
-        """Called in a task: let the others run."""
-        task: Task = self.here.task
-        task.at = at
-        self.back.release()
-        task.go.acquire()
-        task.waits_for = None
-        if task.death:
-            raise task.death
-
-
-class Gate:
-    """As threading.Event, for tasks."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self._scheduler = scheduler
-        self._set = False
-
-    def is_set(self) -> bool:
-        return self._set
-
-    def set(self) -> None:
-        self._set = True
-
-    def wait(self, timeout: float | None = None) -> bool:
-        while not self._set:
-            self._scheduler.here.task.waits_for = self
-            self._scheduler.stop("waiting for another delivery")
-        return True
-
-
-def threading_of(scheduler: Scheduler) -> SimpleNamespace:
-    """What portal_service.single_flight takes from `threading`."""
-    return SimpleNamespace(Event=lambda: Gate(scheduler), Lock=threading.Lock)
 
 
 @dataclass
@@ -144,97 +61,6 @@ class Outbox:
         if event["type"] in SUBSCRIPTION_EVENTS | CHECKOUT_EVENTS:
             self.events.append(event)
         return []
-
-
-class PlainDatabase:
-    """The table through its one function, without HTTP: what portal_service.supabase_db does."""
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
-
-    def row(self, subscription_id: str) -> Row | None:
-        query = "select to_jsonb(s) from subscriptions s where stripe_subscription_id = %s"
-        return self._connection.execute(query, [subscription_id]).fetchone()
-
-    def upsert(self, row: Row, owner: str | None, expected: int | None) -> Row | None:
-        query = "select to_jsonb(s) from upsert_subscription(%s, %s, %s) s"
-        return self._connection.execute(query, [json.dumps(row), owner, expected]).fetchone()
-
-    def knows_customer(self, customer: str) -> bool:
-        query = """
-            select exists (select from subscriptions where stripe_customer_id = %(c)s)
-                or exists (select from billing_customers where stripe_customer_id = %(c)s)
-        """
-        return self._connection.execute(query, {"c": customer}).fetchone()
-
-
-class SteppedDatabase:
-    """Stops before each call, and after each write: its answer may be lost."""
-
-    def __init__(self, scheduler: Scheduler, database: Any) -> None:
-        self._scheduler = scheduler
-        self._database = database
-        self.link: str | None = None
-        self.owner: str | None = None
-
-    def row(self, subscription_id: str) -> Row | None:
-        self._scheduler.stop("reading the row")
-        row = self._database.row(subscription_id)
-        self._scheduler.here.task.saw_no_row = row is None
-        return row
-
-    def upsert(self, row: Row, owner: str | None, expected: int | None) -> Row | None:
-        self._scheduler.stop(f"writing {row['status']} over {expected}")
-        stored = self._database.upsert(row, owner, expected)
-        self._scheduler.here.task.saw_no_row = False
-        if stored:
-            if self.link not in (None, stored["user_id"]):
-                raise WrongRow(f"the link to {self.link} was lost: {stored['user_id']}")
-            self.link = stored["user_id"]
-            if self.owner not in (None, stored["clerk_owner_id"]):
-                raise WrongRow(f"the owner {self.owner} was lost: {stored['clerk_owner_id']}")
-            self.owner = stored["clerk_owner_id"]
-        self._scheduler.stop("the answer to the write" if stored else "the answer: not written")
-        return stored
-
-    def knows_customer(self, customer: str) -> bool:
-        return self._database.knows_customer(customer)
-
-
-class SteppedStripe:
-    """Answers with the state at one moment, dated at a later one, received at one later still."""
-
-    def __init__(self, scheduler: Scheduler, account: StripeState) -> None:
-        self._scheduler = scheduler
-        self._account = account
-        self.questions = 0
-
-    def subscription(self, subscription_id: str) -> tuple[Json, datetime]:
-        self._scheduler.stop("asking Stripe")
-        self.questions += 1
-        found = copy.deepcopy(self._account.subscriptions[subscription_id])
-        self._scheduler.stop(f"Stripe says {found['status']}")
-        return found, datetime.fromtimestamp(self._account.now(), UTC)
-
-    def checkout_session(self, session_id: str) -> Json:
-        return copy.deepcopy(self._account.sessions[session_id])
-
-
-class SteppedRealStripe:
-    """The service's own client, stopped before and after its question."""
-
-    def __init__(self, scheduler: Scheduler, client: Any) -> None:
-        self._scheduler = scheduler
-        self._client = client
-
-    def subscription(self, subscription_id: str) -> tuple[Json, datetime | None]:
-        self._scheduler.stop("asking Stripe")
-        answer = self._client.subscription(subscription_id)
-        self._scheduler.stop(f"Stripe says {answer[0]['status']}")
-        return answer
-
-    def checkout_session(self, session_id: str) -> Json:
-        return self._client.checkout_session(session_id)
 
 
 @dataclass(frozen=True)
@@ -565,10 +391,3 @@ class Run:
                 delivery.task.death = Died()
                 delivery.task.go.release()
                 self.scheduler.back.acquire(timeout=STUCK_SECONDS)
-
-
-def connect(url: str, role: str | None = None) -> psycopg.Connection:
-    connection = psycopg.connect(url, autocommit=True, row_factory=scalar_row)
-    if role:
-        connection.execute("select set_config('role', %s, false)", [role])
-    return connection

@@ -2,25 +2,18 @@
 redelivery ends in the right row.
 """
 
-import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 import stripe
 from flask.testing import FlaskClient
-from outside import Deliverer, Outside, events_of, outside, signed
-from simulation import PlainDatabase, connect
+from outside import Outside, assert_right, events_of, outside, signed
 
 from portal_service import Settings, create_app, deadline
-from portal_service.subscription import differences, row_of
-from sandbox.service import Service
 from sandbox.world import WEBHOOK_PATH, World
 
 Json = dict[str, Any]
@@ -32,22 +25,19 @@ WRITE = ("POST", "/rest/v1/rpc/upsert_subscription")
 
 @pytest.fixture
 def out(world: World) -> Iterator[Outside]:
-    with outside(
-        world, APP_URL, STRIPE_TIMEOUT_SECONDS="0.2", DATABASE_TIMEOUT_SECONDS="0.5"
-    ) as out:
+    with outside(world, APP_URL) as out:
         yield out
+
+
+def client_of(out: Outside, **changes: str) -> FlaskClient:
+    """A service with the time that it has by default (a busy machine is no fault), or with less."""
+    return create_app(Settings.from_environment(out.environment | changes)).test_client()
 
 
 @pytest.fixture
 def client(out: Outside, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)  # before the SDK's own retry
-    return create_app(Settings.from_environment(out.environment)).test_client()
-
-
-@pytest.fixture
-def rows(world: World) -> Iterator[PlainDatabase]:
-    with connect(world.database_url) as connection:
-        yield PlainDatabase(connection)
+    return client_of(out, STRIPE_TIMEOUT_SECONDS="0.2", DATABASE_TIMEOUT_SECONDS="0.5")
 
 
 def deliver(client: FlaskClient, event: Json) -> Any:
@@ -55,26 +45,15 @@ def deliver(client: FlaskClient, event: Json) -> Any:
     return client.post(WEBHOOK_PATH, data=body, headers=headers)
 
 
-def assert_right(out: Outside, rows: PlainDatabase, subscription_id: str) -> None:
-    plans = Settings.from_environment(out.environment).plans
-    row = rows.row(subscription_id)
-    assert row is not None
-    assert not differences(
-        row, row_of(out.world.stripe.subscriptions[subscription_id], plans, None)
-    )
-
-
 def at(place: tuple[str, str], kind: Any) -> Any:
     """A fault of one kind of request."""
     return lambda method, path: kind if (method, path) == place else None
 
 
+# What each answer of a vendor's means is in vendors/; here is one of each kind.
 DATABASE_FAULTS = {
     "refuses": lambda method, path: "refused",
     "hangs": lambda method, path: "hanging",
-    "answers garbage": lambda method, path: "garbage",
-    "answers 500": lambda method, path: 500,
-    "answers 503": lambda method, path: 503,
     "is gone when the row is to be read": at(READ, "refused"),
 }
 WRITE_FAULTS = {
@@ -87,12 +66,8 @@ WRITE_FAULTS = {
 RESETS = {"dies between read and write": "refused",
           "dies when the row is written, before it says so": "cut"}  # fmt: skip
 STRIPE_FAULTS = {
-    "answers 429": 429,
     "answers 500": 500,
     "answers 401": 401,
-    "answers 403": 403,
-    "answers garbage": "garbage",
-    "refuses": "refused",
     "says nothing": "hanging",
     "dies when it has answered": "cut",
 }
@@ -124,19 +99,17 @@ def test_the_database_breaks_at_the_write(fault: str, out: Outside, client, rows
 
 
 @pytest.mark.parametrize("reset", RESETS)
-def test_one_reset_of_the_connection_is_nobodys_trouble(
-    reset: str, out: Outside, client: FlaskClient, rows
-) -> None:
+def test_one_reset_of_the_connection_is_nobodys_trouble(reset: str, out: Outside, rows) -> None:
     out.database.fault = at_the_slow_write(RESETS[reset])
     subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
-    assert deliver(client, events_of(out.world, subscription)[0]).status_code == 200
+    assert deliver(client_of(out), events_of(out.world, subscription)[0]).status_code == 200
     assert_right(out, rows, subscription)
 
 
 @pytest.mark.parametrize("fault", STRIPE_FAULTS)
 def test_stripe_breaks(fault: str, out: Outside, client: FlaskClient, rows) -> None:
     out.stripe.fault = lambda method, path: STRIPE_FAULTS[fault]
-    code = "internal_error" if fault in ("answers 401", "answers 403") else "stripe_unavailable"
+    code = "internal_error" if fault == "answers 401" else "stripe_unavailable"
     _refused_then_right(out, client, rows, code)
 
 
@@ -154,53 +127,49 @@ def _refused_then_right(out: Outside, client: FlaskClient, rows, code: str) -> N
     subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
     event = events_of(out.world, subscription)[0]
 
-    began = time.monotonic()
     answer = deliver(client, event)
-    assert time.monotonic() - began < 2
+    assert not (out.database.outwaited or out.stripe.outwaited)
     assert answer.status_code >= 500
     assert answer.json["code"] == code
     assert (answer.status_code == 503) == ("Retry-After" in answer.headers)
 
     out.heal()
     out.world.stripe.act(subscription, "cancel_at_period_end")
-    assert deliver(client, event).status_code == 200
+    assert deliver(client_of(out), event).status_code == 200
     assert_right(out, rows, subscription)
 
 
 # Time
 
 
-@pytest.fixture
-def short_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything is a tenth of what it is by default."""
-    monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.05)
-    monkeypatch.setattr(deadline, "REQUEST_SECONDS", BUDGET)
-    monkeypatch.setattr(deadline.begin, "__defaults__", (BUDGET,))
-
-
-@pytest.fixture
-def hurried_client(out: Outside, short_budget: None) -> FlaskClient:
-    slow = {"STRIPE_TIMEOUT_SECONDS": "0.5", "DATABASE_TIMEOUT_SECONDS": "0.2"}
-    return create_app(Settings.from_environment(out.environment | slow)).test_client()
+@contextmanager
+def short_budget() -> Iterator[None]:
+    """A request has a tenth of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.05)
+        patch.setattr(deadline, "REQUEST_SECONDS", BUDGET)
+        patch.setattr(deadline.begin, "__defaults__", (BUDGET,))
+        yield
 
 
 @pytest.mark.parametrize("who", ["database", "stripe"])
-def test_no_answer_takes_longer_than_the_budget(who: str, out: Outside, hurried_client) -> None:
+def test_no_answer_takes_longer_than_the_budget(who: str, out: Outside) -> None:
+    client = client_of(out, STRIPE_TIMEOUT_SECONDS="0.5", DATABASE_TIMEOUT_SECONDS="0.5")
     getattr(out, who).fault = lambda method, path: "hanging"
     subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
     event = events_of(out.world, subscription)[0]
 
-    began = time.monotonic()
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda _: deliver(hurried_client, event), range(6)))
-    assert time.monotonic() - began < BUDGET + 0.5
+    with short_budget(), ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: deliver(client, event), range(6)))
+    assert not getattr(out, who).outwaited
     assert {answer.status_code for answer in answers} == {503}
 
 
-def test_who_always_loses_gives_up_in_time(out: Outside, hurried_client, rows) -> None:
+def test_who_always_loses_gives_up_in_time(out: Outside, rows) -> None:
+    client = client_of(out)
     subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
     event = events_of(out.world, subscription)[0]
-    assert deliver(hurried_client, event).status_code == 200
+    assert deliver(client, event).status_code == 200
     asked = []
 
     def somebody_else_writes(method: str, path: str) -> None:
@@ -209,99 +178,10 @@ def test_who_always_loses_gives_up_in_time(out: Outside, hurried_client, rows) -
             connection.execute("update subscriptions set revision = revision + 1")
 
     out.stripe.fault = somebody_else_writes
-    began = time.monotonic()
-    answer = deliver(hurried_client, event)
-    assert time.monotonic() - began < BUDGET + 0.5
+    with short_budget():
+        answer = deliver(client, event)
     assert answer.status_code == 503
     assert len(asked) > 2
     out.heal()
-    assert deliver(hurried_client, event).status_code == 200
+    assert deliver(client, event).status_code == 200
     assert_right(out, rows, subscription)
-
-
-# Deaths
-
-
-@pytest.fixture(scope="module")
-def mortal_out(shared_world: World) -> Iterator[Outside]:
-    with outside(shared_world, APP_URL) as out:
-        yield out
-
-
-@pytest.fixture(scope="module")
-def mortal(mortal_out: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
-    with Service(mortal_out.environment | {"WEB_CONCURRENCY": "2"}, folder) as service:
-        yield service
-        service.kill()
-
-
-@pytest.fixture
-def service(mortal: Service, world: World) -> Service:
-    return mortal
-
-
-def workers_of(service: Service) -> list[int]:
-    """The process ids of Gunicorn's workers."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # it has just ended
-        if parent == service.pid:
-            found.append(int(stat.parent.name))
-    return found
-
-
-@pytest.mark.parametrize("moment", ["asking Stripe", "writing the row"])
-def test_a_worker_is_killed_in_the_middle(moment: str, mortal_out, service, rows) -> None:
-    out = mortal_out
-    subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
-    reached, here = threading.Event(), out.stripe
-
-    def wait_here(method: str, path: str) -> str:
-        reached.set()
-        return "hanging"
-
-    if moment == "writing the row":
-        here = out.database
-        here.fault = lambda m, p: wait_here(m, p) if p == READ[1] else None
-    else:
-        here.fault = wait_here
-    with Deliverer([service.url], out.world.database_url) as stripe_:
-        stripe_.send(events_of(out.world, subscription)[0])
-        assert reached.wait(10)
-        out.heal()
-        for worker in workers_of(service):
-            os.kill(worker, signal.SIGKILL)
-        assert stripe_.wait(20)
-        assert stripe_.answers[200] == 1
-        assert stripe_.redelivered >= 1
-        assert not stripe_.without_row
-    assert_right(out, rows, subscription)
-
-
-def test_the_service_is_restarted_under_load(mortal_out, service: Service, rows) -> None:
-    out = mortal_out
-    account = out.world.stripe
-    ids = [account.create_subscription(f"user_{n}", "price_pro")["id"] for n in range(5)]
-    with Deliverer([service.url], out.world.database_url) as stripe_:
-        for quantity in range(2, 10):
-            for subscription in ids:
-                account.act(subscription, "change_plan", quantity=quantity)
-            if quantity == 3:
-                service.kill()
-            if quantity == 5:
-                service.start()
-            if quantity == 7:
-                service.restart()
-            for subscription in ids:
-                for event in events_of(out.world, subscription)[-2:]:
-                    stripe_.send(event)
-        assert stripe_.wait(30)
-        assert stripe_.redelivered > 0
-        assert stripe_.answers[200] == stripe_.sent
-        assert not stripe_.without_row
-    for subscription in ids:
-        assert_right(out, rows, subscription)

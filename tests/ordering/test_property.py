@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from lives import SCRIPTS
-from simulation import Script, Stage, SteppedRealStripe, connect
+from simulation import Script, Stage
+from steps import SteppedRealStripe
+from table import connect
 
 from portal_service import Settings
 from portal_service.stripe_api import Stripe

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from frontend import User
-from simulation import differences
 
 from portal_service import Settings
-from portal_service.subscription import row_of
+from portal_service.subscription import differences, row_of
 from sandbox.world import World
 
 

@@ -4,16 +4,16 @@ import importlib
 import os
 import pty
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
-from pathlib import Path
+from io import StringIO
 from typing import Any
 
 import pytest
 from at_the_terminal import Terminal
+from flask.cli import ScriptInfo
 from outside import Outside, events_of, outside
 
 from portal_service import stripe_api as stripe_client
@@ -24,7 +24,6 @@ from sandbox.world import World
 
 Json = dict[str, Any]
 APP_URL = "http://localhost:8000"
-ROOT = Path(__file__).parents[2]
 LIVE_KEY = "sk_live_sandbox"
 CONTENT_TO_RUIN = "update subscriptions set status = 'unpaid', plan = null, revision = revision + 1"
 
@@ -38,8 +37,8 @@ def out(world: World) -> Iterator[Outside]:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many Stripe is asked for at once, so that a few make several pages."""
-    monkeypatch.setattr(stripe_client, "_PAGE", 10)
-    return 10
+    monkeypatch.setattr(stripe_client, "_PAGE", 3)
+    return 3
 
 
 @pytest.fixture
@@ -66,9 +65,9 @@ def test_it_reads_every_page_and_writes_every_row(
     subscribe(world, *(f"u{n}" for n in range(2 * small_pages + 3)))
     result = terminal.run("sync")
     assert result.exit_code == 0, result.output
-    assert len(terminal.rows) == 23
+    assert len(terminal.rows) == 2 * small_pages + 3
     assert not terminal.wrong_rows()
-    assert "23 subscriptions at Stripe" in result.stdout
+    assert f"{2 * small_pages + 3} subscriptions at Stripe" in result.stdout
 
 
 def test_ended_subscriptions_too(world: World, terminal: Terminal) -> None:
@@ -294,7 +293,7 @@ def test_too_many_requests_are_survived(
     out.stripe.fault = busy
     result = terminal.run("sync", *options)
     assert result.exit_code == 0, result.output
-    assert len(terminal.rows) == 23
+    assert len(terminal.rows) == 2 * small_pages + 3
     assert not terminal.wrong_rows()
 
 
@@ -316,7 +315,8 @@ def told_to_go_on(result: Any) -> list[str]:
 def test_stopped_half_way_it_says_how_to_go_on(
     small_pages: int, world: World, out: Outside, terminal: Terminal, monkeypatch
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("portal_service.commands.sync"), "_BATCH", 10)
+    sync = importlib.import_module("portal_service.commands.sync")
+    monkeypatch.setattr(sync, "_BATCH", small_pages)
     subscribe(world, *(f"u{n}" for n in range(2 * small_pages + 3)))
     pages = []
 
@@ -436,30 +436,21 @@ def test_live_and_right(live: StripeState, out: Outside, live_terminal: Terminal
 # On a terminal
 
 
-def test_progress_is_shown_on_a_terminal_alone(world: World, out: Outside, tmp_path: Path) -> None:
+def test_progress_is_shown_on_a_terminal_alone(world: World, terminal: Terminal) -> None:
     subscribe(world, "ada", "grace")
-    command = [sys.executable, "-m", "flask", "--app", "wsgi", "portal", "sync"]
+    assert "Comparing with Stripe" not in terminal.run("sync").output
     mine, theirs = pty.openpty()
-    with subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=out.environment | {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(mine, 4096)
-            except OSError:  # nobody holds the other end any more
-                break
-        said, _ = process.communicate(timeout=20)
-    os.close(mine)
-    assert process.returncode == 0, shown
-    assert "2 subscriptions" in said
-    assert b"Comparing with Stripe" in shown
+    with (
+        os.fdopen(mine, "rb", buffering=0) as shown,
+        redirect_stdout(StringIO()) as said,
+        os.fdopen(theirs, "w") as tty,
+        redirect_stderr(tty),
+    ):
+        told = ScriptInfo(create_app=lambda: terminal.app)
+        terminal.app.cli.main(["portal", "sync"], obj=told, standalone_mode=False)
+        tty.flush()
+        assert b"Comparing with Stripe" in shown.read(4096)
+    assert "2 subscriptions" in said.getvalue()
 
 
 def gone_customers(terminal: Terminal) -> set[str]:

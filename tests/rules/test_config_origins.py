@@ -71,8 +71,7 @@ def test_people_come_back_to_the_page_that_asked_where_it_is_an_allowed_one_of_t
     assert settings.app_url_for(origin) == url
 
 
-@pytest.mark.parametrize(
-    "value",
+NO_ORIGINS = (
     ["*", "https://*", "https://*.com", "https://app.*.com", "https://app.example.*", "*.a.com",
      "https://*.example.com/path", "https://**.example.com", "https://*-*.example.com",
      "https://a.example.com/path", "https://a.example.com?x", "app.example.com", "null", ",",
@@ -80,11 +79,14 @@ def test_people_come_back_to_the_page_that_asked_where_it_is_an_allowed_one_of_t
      "https://a.example.com, *", "capacitor://*", "capacitor://", "capacitor://local host",
      "capacitor://localhost/", "capacitor://localhost:80", "Capacitor://localhost",
      "chrome-extension://*", "chrome-extension://abc/x", "javascript://x", "file://", "data:x",
-     "opera-extension://abc", "chrome://settings"],
+     "opera-extension://abc", "chrome://settings"]
 )  # fmt: skip
-def test_an_origin_that_is_none_is_refused(value: str) -> None:
-    (problem,) = problems(ALLOWED_ORIGINS=value)
-    assert problem.startswith("ALLOWED_ORIGINS is wrong")
+
+
+def test_an_origin_that_is_none_is_refused() -> None:
+    for value in NO_ORIGINS:
+        found = problems(ALLOWED_ORIGINS=value)
+        assert len(found) == 1 and found[0].startswith("ALLOWED_ORIGINS is wrong"), (value, found)
 
 
 @pytest.mark.parametrize(

@@ -52,12 +52,13 @@ AROUND = ["{}", "say {}", "{} says", "'{}'", '"{}"', "({})", "<{}>", "a,{},b", "
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-@pytest.mark.parametrize("around", AROUND, ids=ascii)
-def test_a_secret_is_removed_from_a_text(secret: str, around: str) -> None:
-    scrubbed = scrub(around.format(secret))
-    assert secret not in scrubbed
-    # An address may end later than it looks.
-    assert scrubbed.startswith(around.partition("{}")[0].replace("{{", "{") + "[removed]")
+def test_a_secret_is_removed_from_a_text(secret: str) -> None:
+    for around in AROUND:
+        scrubbed = scrub(around.format(secret))
+        assert secret not in scrubbed, around
+        # An address may end later than it looks.
+        start = around.partition("{}")[0].replace("{{", "{") + "[removed]"
+        assert scrubbed.startswith(start), around
 
 
 @pytest.mark.parametrize(
@@ -71,22 +72,21 @@ def test_what_an_operator_needs_is_left(harmless: str) -> None:
 
 @pytest.mark.parametrize("form", FORMATTERS)
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-@pytest.mark.parametrize("around", AROUND, ids=ascii)
-def test_no_line_shows_a_secret_wherever_it_stands(form: str, secret: str, around: str) -> None:
-    said = around.format(secret)
-    lines = [
-        line(form, said),
-        line(form, field=said),
-        line(form, field=[said], other={"deep": (said,)}),
-        line(form, error=ValueError(said)),
-        line(form, field=ValueError(said)),
-    ]
-    for text in lines:
-        assert secret not in text
-        assert json.dumps(secret).strip('"') not in text
-        assert "[removed]" in text
-        if form == "json":
-            json.loads(text)
+def test_no_line_shows_a_secret_wherever_it_stands(form: str, secret: str) -> None:
+    for said in (around.format(secret) for around in AROUND):
+        lines = [
+            line(form, said),
+            line(form, field=said),
+            line(form, field=[said], other={"deep": (said,)}),
+            line(form, error=ValueError(said)),
+            line(form, field=ValueError(said)),
+        ]
+        for text in lines:
+            assert secret not in text
+            assert json.dumps(secret).strip('"') not in text
+            assert "[removed]" in text, text
+            if form == "json":
+                json.loads(text)
 
 
 @for_all(st.text(max_size=30), st.sampled_from(sorted(SECRETS.values())), st.text(max_size=5))

@@ -6,23 +6,12 @@ from typing import Any
 
 import pytest
 from alone import Log
-from given import (
-    NOON,
-    item,
-    row,
-    row_item,
-    row_of_the_original,
-    settings,
-    snapshot_event,
-    subscription,
-)
-from mirror_world import World
+from given import row, row_item, row_of_the_original, settings
 
 from portal_service.metrics import UNCLAIMED, UNKNOWN_PRICES
 from portal_service.reports import Reports
 
 Json = dict[str, Any]
-UPDATED = "customer.subscription.updated"
 UNKNOWN_PRICE = "a subscription has a price that STRIPE_PLANS does not list"
 UNKNOWN_STATUS = "a subscription has an unknown status"
 DISAGREES = "the metadata names another owner than the one that the customer is linked to"
@@ -176,93 +165,3 @@ def test_what_is_somebodys_or_over_is_no_purchase_of_nobodys(
 ) -> None:
     reports.owner(claimed, None)
     assert log.messages == []
-
-
-# Who tells it: every write, on either path
-
-LATER = NOON + 60
-STRANGERS = item("price_theirs", "prod_theirs")
-
-
-def written(fast: bool, stored: Json, now: Json, linked: str | None = None) -> World:
-    """A world in which an update was written on the fast or on the slow path, twice."""
-    world = World()
-    world.database.holds(stored)
-    if linked:
-        world.database.linked["cus_1"] = linked
-    world.stripe.has(now)
-    for again in (0, 3600):
-        created = LATER + again if fast else NOON
-        outcome = world.mirror.apply(snapshot_event(UPDATED, now, created=created))
-        assert outcome == "applied" or not fast
-    return world
-
-
-@pytest.mark.parametrize("fast", [True, False])
-def test_an_unknown_price_is_stored_and_shouted_about(log: Log, fast: bool) -> None:
-    world = written(fast, row(), subscription(STRANGERS))
-    assert (world.stored["price_id"], world.stored["plan"]) == ("price_theirs", None)
-    assert log.at(logging.ERROR) == [UNKNOWN_PRICE]
-
-
-@pytest.mark.parametrize("fast", [True, False])
-def test_the_end_of_an_unknown_price_is_nothing_to_shout_about(log: Log, fast: bool) -> None:
-    written(fast, row(), subscription(STRANGERS, status="canceled"))
-    assert log.at(logging.ERROR) == []
-
-
-@pytest.mark.parametrize("fast", [True, False])
-def test_an_unknown_status_is_stored_and_logged(log: Log, fast: bool) -> None:
-    world = written(fast, row(), subscription(status="a_status_of_2030"))
-    assert world.stored["status"] == "a_status_of_2030"
-    assert log.at(logging.ERROR) == [UNKNOWN_STATUS]
-
-
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize(
-    ("owner", "linked", "named", "told"),
-    [
-        ("user_ada", None, "user_eve", True),
-        (None, "user_ada", "user_eve", True),
-        ("user_ada", "user_ada", "user_ada", False),
-        ("user_ada", None, None, False),
-        (None, None, "user_eve", False),  # now it is theirs
-    ],
-)
-def test_metadata_that_disagrees_is_told_on_either_path(
-    log: Log, fast: bool, owner: str | None, linked: str | None, named: str | None, told: bool
-) -> None:
-    stored = row(clerk_owner_id=owner, user_id=None)
-    written(fast, stored, subscription(metadata={"clerk_user_id": named}), linked)
-    assert log.at(logging.WARNING) == [DISAGREES] * told
-
-
-@pytest.mark.parametrize("fast", [True, False])
-def test_a_purchase_of_nobodys_is_told_on_either_path(log: Log, fast: bool) -> None:
-    written(fast, row(**NOBODY), subscription())
-    assert log.at(logging.WARNING) == [NOBODYS]
-
-
-def test_a_purchase_of_nobodys_is_told_with_its_first_write(log: Log) -> None:
-    world = World()
-    world.stripe.has(subscription())
-    assert world.mirror.refresh("sub_1") == "refreshed"
-    assert world.mirror.refresh("sub_1") == "unchanged"
-    assert log.at(logging.WARNING) == [NOBODYS]
-
-
-@pytest.mark.parametrize(
-    ("customer", "owner"),
-    [
-        ({"id": "cus_1", "metadata": {"clerk_user_id": "user_ada"}}, "user_ada"),
-        ({"id": "cus_1", "metadata": {}}, None),
-    ],
-)
-def test_a_customers_own_metadata_names_the_owner(
-    log: Log, customer: Json, owner: str | None
-) -> None:
-    world = World()
-    world.stripe.has(subscription(customer=customer))
-    world.mirror.refresh("sub_1")
-    assert world.owners == [owner]
-    assert log.at(logging.WARNING) == ([] if owner else [NOBODYS])

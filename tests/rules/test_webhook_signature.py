@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import itertools
 import json
 import time
 from typing import Any
@@ -112,8 +111,7 @@ NOW = int(time.time())
 GOOD_MAC = mac(PAYLOAD, NOW)
 
 
-@pytest.mark.parametrize(
-    "header",
+OTHER_HEADERS = (
     [
         "", " ", ",", "=", "t=", "v1=", "t=,v1=", "t", "v1", f"t={NOW}", f"v1={GOOD_MAC}",
         GOOD_MAC, f"t={NOW},v1=", f"t={NOW},v1={GOOD_MAC[:-1]}", f"t={NOW},v1={GOOD_MAC}0",
@@ -124,11 +122,13 @@ GOOD_MAC = mac(PAYLOAD, NOW)
         f"t=١٢٣,v1={GOOD_MAC}", f"t={NOW},v1={GOOD_MAC}é", "é", "\ud800", "\0", "t=\0,v1=\0",
         f"t={NOW}\n,v1={GOOD_MAC[:-1]}", "t=1,v1=1," * 20_000, "=" * 10_000, "null", "{}", "[]",
         f"t={NOW},v1={GOOD_MAC[:32]},v1={GOOD_MAC[32:]}", "Bearer whsec_new", "whsec_new",
-    ],
-    ids=itertools.count(),  # not the headers: they hold the time, and differ between processes
+    ]
 )  # fmt: skip
-def test_another_header_is_refused(header: str) -> None:
-    assert is_refused(PAYLOAD, header)
+
+
+def test_another_header_is_refused() -> None:
+    for header in OTHER_HEADERS:
+        assert is_refused(PAYLOAD, header), ascii(header)[:200]
 
 
 @pytest.mark.parametrize("payload", [b"\xff", b"\xff\xfe{\0}\0", b"\xed\xa0\x80", b"{\x80}"])
@@ -198,18 +198,19 @@ UPDATED = snapshot_event("customer.subscription.updated", subscription())
 THIN = thin_event("customer.subscription.updated", "sub_1")
 
 
-@pytest.mark.parametrize(
-    "payload",
+OTHER_PAYLOADS = (
     [b"", b" ", b"{", b"[]", b"[{}]", b"null", b"1", b'"x"', b"NaN", b"\xff", b"\0", b"{}",
      b"[" * 100_000, b'{"a":' * 100_000, b'{"type": "x"}', b'{"object": "event"}',
      b'{"object": "event", "type": "x"}', b'{"object": "v2.core.event"}', b"9" * 5000,
-     b"<html></html>", b"a=1&b=2"],
-    ids=lambda payload: ascii(payload)[:30],
+     b"<html></html>", b"a=1&b=2"]
 )  # fmt: skip
-def test_another_payload_is_refused(payload: bytes) -> None:
-    with pytest.raises(ServiceError) as refused:
-        parsed(payload)
-    assert (refused.value.code, refused.value.status) == ("invalid_payload", 400)
+
+
+def test_another_payload_is_refused() -> None:
+    for payload in OTHER_PAYLOADS:
+        with pytest.raises(ServiceError) as refused:
+            parsed(payload)
+        assert (refused.value.code, refused.value.status) == ("invalid_payload", 400), payload
 
 
 @pytest.mark.parametrize(

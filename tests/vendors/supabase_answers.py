@@ -15,6 +15,11 @@ class Supabase:
         self.requests: list[httpx.Request] = []
         self.answers: list[httpx.Response | Exception] = []
 
+    def forget(self) -> None:
+        """Neither asked nor told anything yet."""
+        self.requests.clear()
+        self.answers.clear()
+
     def answer(self, status: int = 200, **content: Any) -> None:
         self.answers.append(httpx.Response(status, **content))
 

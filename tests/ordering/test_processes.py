@@ -1,37 +1,41 @@
-"""Ordinary bursts: all that Stripe has to say about one subscription at once, and a page after
-checkout that cannot wait.
+"""The service as two processes: ordinary bursts, a page after checkout that cannot wait, workers
+that are killed in the middle, a restart under load.
 """
 
+import os
 import random
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from frontend import APP_URL, User
-from outside import Deliverer, Outside, events_of, outside
+from outside import Deliverer, Outside, assert_right, events_of, outside
+from table import PlainDatabase
 
 from sandbox.service import Service
 from sandbox.world import World
 
 DELIVERIES = 8
+PROCESSES = 2
 
 
 @dataclass
 class Running:
     service: Service
-    processes: int
     out: Outside
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def started(request, shared_world: World, tmp_path_factory) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def started(shared_world: World, tmp_path_factory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("service")
     with outside(shared_world, APP_URL, REFRESH_RATE_LIMIT="1000/minute") as out:
-        environment = out.environment | {"WEB_CONCURRENCY": str(request.param)}
+        environment = out.environment | {"WEB_CONCURRENCY": str(PROCESSES)}
         with Service(environment, folder) as service:
-            yield Running(service, request.param, out)
+            yield Running(service, out)
             service.kill()  # nothing is under way: there is nothing to wait for
 
 
@@ -94,7 +98,7 @@ def test_a_page_that_cannot_wait(started: Running, slow_stripe: SlowStripe, worl
     with ThreadPoolExecutor(24) as pool:
         answers = list(pool.map(lambda _: ada.refresh(), range(24)))
     assert all(answer["subscribed"] for answer in answers)
-    assert slow_stripe.most_lists <= started.processes
+    assert slow_stripe.most_lists <= PROCESSES
     assert slow_stripe.asked.count("/v1/subscriptions") <= 12
 
 
@@ -106,3 +110,71 @@ def test_users_do_not_wait_for_each_other(
     with ThreadPoolExecutor(len(users)) as pool:
         assert all(pool.map(lambda user: user.refresh()["subscribed"], users))
     assert slow_stripe.asked.count("/v1/subscriptions") == len(users)
+
+
+# Workers and their end
+
+
+def workers_of(service: Service) -> list[int]:
+    """The process ids of Gunicorn's workers."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has just ended
+        if parent == service.pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("moment", ["asking Stripe", "writing the row"])
+def test_a_worker_is_killed_in_the_middle(
+    moment: str, started: Running, world: World, rows: PlainDatabase
+) -> None:
+    out, service = started.out, started.service
+    subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
+    reached, here = threading.Event(), out.stripe
+
+    def wait_here(method: str, path: str) -> str:
+        reached.set()
+        return "hanging"
+
+    if moment == "writing the row":
+        here = out.database
+        here.fault = lambda m, p: wait_here(m, p) if p == "/rest/v1/subscriptions" else None
+    else:
+        here.fault = wait_here
+    with Deliverer([service.url], out.world.database_url) as stripe_:
+        stripe_.send(events_of(out.world, subscription)[0])
+        assert reached.wait(10)
+        out.heal()
+        for worker in workers_of(service):
+            os.kill(worker, signal.SIGKILL)
+        assert stripe_.wait(20)
+        assert stripe_.answers[200] == 1
+        assert stripe_.redelivered >= 1
+        assert not stripe_.without_row
+    assert_right(out, rows, subscription)
+
+
+def test_the_service_is_restarted_under_load(
+    started: Running, world: World, rows: PlainDatabase
+) -> None:
+    out, service = started.out, started.service
+    account = out.world.stripe
+    ids = [account.create_subscription(f"user_{n}", "price_pro")["id"] for n in range(5)]
+    with Deliverer([service.url], out.world.database_url) as stripe_:
+        for quantity in range(2, 8):
+            for subscription in ids:
+                account.act(subscription, "change_plan", quantity=quantity)
+            if quantity == 4:
+                service.restart()
+            for subscription in ids:
+                for event in events_of(out.world, subscription)[-2:]:
+                    stripe_.send(event)
+        assert stripe_.wait(30)
+        assert stripe_.answers[200] == stripe_.sent
+        assert not stripe_.without_row
+    for subscription in ids:
+        assert_right(out, rows, subscription)
