@@ -5,10 +5,10 @@ The upstream time-outs are in portal_service: Gunicorn's own `timeout` watches t
 request. A buffering reverse proxy belongs in front (a slow client would hold a thread).
 """
 
+import gc
+import importlib.util
 import os
-import shutil
 import sys
-import tempfile
 
 import gunicorn.http.wsgi
 from dotenv import load_dotenv
@@ -16,33 +16,47 @@ from gunicorn import glogging
 
 load_dotenv(".env")  # real variables win
 
-# Before anything counts: all workers share one folder, and it must be new at each start.
-_shared_memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
-_metrics_dir = tempfile.mkdtemp(prefix="portal-metrics-", dir=_shared_memory)
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_dir
-
 _here = os.path.dirname(os.path.abspath(__file__))
-if os.path.exists(os.path.join(_here, "wsgi.py")):  # a checkout, wherever it is started from
+_is_checkout = os.path.exists(os.path.join(_here, "wsgi.py"))
+if _is_checkout:  # wherever it is started from
     sys.path.insert(0, _here)
+
+
+def _metrics_folder():
+    """Loaded without its package, which counts from its import on: the folder comes before."""
+    place = os.path.join(_here, "portal_service") if _is_checkout else _here
+    path = os.path.join(place, "metrics_folder.py")
+    spec = importlib.util.spec_from_file_location("portal_metrics_folder", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
+_metrics_folder = _metrics_folder()
+_folder = _metrics_folder.begin(places=2 * workers)  # old and new ones of a reload
+
 from portal_service import ConfigError, Settings  # noqa: E402
+from portal_service.gunicorn_worker import Worker  # noqa: E402
 from portal_service.log import scrub_record  # noqa: E402
 
 try:
-    Settings.from_environment()  # here it stops the start; in a worker it would be tried for ever
+    # Here it stops the start; in a worker it would be tried for ever.
+    threads = Settings.from_environment().threads
 except ConfigError as error:
-    shutil.rmtree(_metrics_dir)
+    if _folder:
+        _folder.remove()
     sys.exit(str(error))
 
 bind = f"0.0.0.0:{os.environ.get('PORT') or 8000}"
-worker_class = "gthread"
-workers = int(os.environ.get("WEB_CONCURRENCY") or 2)
-threads = int(os.environ.get("THREADS") or 8)
+worker_class = Worker
+preload_app = True  # workers share its memory; a new setting or release needs a restart, not HUP
 timeout = 30
 graceful_timeout = 30
 keepalive = 75  # longer than a load balancer's 60 s, or it meets closed connections
 max_requests = 10_000
 max_requests_jitter = 1_000
-worker_tmp_dir = _shared_memory  # heartbeats never wait for a disk
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108  (no disk to wait for)
 control_socket_disable = True
 
 
@@ -59,11 +73,28 @@ gunicorn.http.wsgi.SERVER = ""  # strangers need not know what answers them
 accesslog = None  # the service writes one line per request itself
 
 
-def child_exit(server, worker):
-    from prometheus_client.multiprocess import mark_process_dead
+def when_ready(server):
+    if _folder is None:
+        server.log.warning("no room for the metrics of all workers: each counts for itself")
+    gc.collect()
+    gc.freeze()  # or collecting garbage would copy the pages that workers share
 
-    mark_process_dead(worker.pid)
+
+def pre_fork(server, worker):
+    if _folder:
+        taken = [other.metrics_place for other in server.WORKERS.values()]
+        worker.metrics_place = _folder.take_place(taken)
+
+
+def post_fork(server, worker):
+    if _folder:
+        _metrics_folder.sit(worker.metrics_place)
+
+
+def post_worker_init(worker):
+    worker.wsgi.extensions["portal_service"].warm()
 
 
 def on_exit(server):
-    shutil.rmtree(_metrics_dir, ignore_errors=True)
+    if _folder:
+        _folder.remove()

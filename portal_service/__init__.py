@@ -77,7 +77,7 @@ def _exempt_from_csrf(app: App, bp: Blueprint) -> None:
 
 def _add_contract_shape(scaffold: Flask | Blueprint, settings: Settings) -> None:
     """Give every answer below it the contract's shape: ids and log, errors, CORS."""
-    observability.observe(scaffold)
+    observability.observe(scaffold, has_proxy=settings.trusted_proxy_hops > 0)
     errors.register(scaffold)
     CORS(
         scaffold,

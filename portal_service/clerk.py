@@ -36,6 +36,10 @@ class TokenRefused(Exception):
     """Raised when a token is not a session token of ours; the message says why, for the log."""
 
 
+class NoKeySet(ValueError):
+    """Raised when what Clerk's address answers is no key set."""
+
+
 class Clerk:
     """Verifies session tokens, by the PEM key or by the instance's key set.
 
@@ -170,11 +174,11 @@ class KeySet:
             headers = {"User-Agent": "portal_service", "Accept-Encoding": "gzip, deflate"}
             answer = self._transport.ask("clerk", "GET", self._url, headers, None, _FETCH_SECONDS)
             if answer.status != 200:
-                raise ValueError(f"status {answer.status}")
+                raise NoKeySet(f"status {answer.status}")
             key_set = PyJWKSet.from_dict(json.loads(answer.body))
             keys = {k.key_id: k for k in key_set.keys if k.key_id}
             if not keys:
-                raise ValueError("no keys")
+                raise NoKeySet("no keys")
         except (*_GARBAGE, *NO_ANSWER, jwt.PyJWTError) as error:
             VENDOR_ERRORS.labels("clerk", type(error).__name__).inc()
             log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__)

@@ -11,23 +11,28 @@ from flask.sansio.scaffold import Scaffold
 
 from portal_service import deadline
 from portal_service.log import current_request_id, log, request_id
-from portal_service.metrics import REQUEST_SECONDS, REQUESTS
+from portal_service.metrics import QUEUE_SECONDS, REQUEST_SECONDS, REQUESTS
+from portal_service.queue_time import taken
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
-def observe(scaffold: Scaffold) -> None:
-    """Give every request below an app or a blueprint its id, its budget, its log line."""
-    scaffold.before_request(_begin)
+def observe(scaffold: Scaffold, has_proxy: bool = False) -> None:
+    """Give every request below an app or a blueprint its id, its budget, its log line.
+
+    has_proxy: whether one that is trusted stands in front, whose X-Request-Start counts.
+    """
+    scaffold.before_request(lambda: _begin(has_proxy))
     scaffold.after_request(_finish)
     scaffold.teardown_request(_end)
 
 
-def _begin() -> None:
+def _begin(has_proxy: bool) -> None:
     if "portal_started" in g:  # the app and the blueprint inside it both observe
         return
     g.portal_started = time.monotonic()
+    g.portal_queued = taken(request.headers.get("X-Request-Start") if has_proxy else None)
     deadline.begin()
     sent = request.headers.get("X-Request-ID", "")
     current_request_id.set(sent if _GOOD_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex)
@@ -45,6 +50,10 @@ def _finish(response: Response) -> Response:
     method = request.method if request.method in _METHODS else "other"
     REQUESTS.labels(route, method, response.status_code).inc()
     REQUEST_SECONDS.labels(route).observe(seconds)
+    queued = {}
+    if g.portal_queued is not None:
+        QUEUE_SECONDS.observe(g.portal_queued)
+        queued["queue_ms"] = round(g.portal_queued * 1000)
     log(
         logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO,
         "request",
@@ -52,6 +61,7 @@ def _finish(response: Response) -> Response:
         route=route,
         status=response.status_code,
         ms=round(seconds * 1000),
+        **queued,
         **g.get("portal_log", {}),
     )
     return response

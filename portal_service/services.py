@@ -10,6 +10,7 @@ from flask.sansio.app import App
 from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
+from portal_service import deadline
 from portal_service.clerk import Clerk
 from portal_service.config import Settings
 from portal_service.mirror import Mirror
@@ -24,6 +25,7 @@ from portal_service.transport import Transport
 
 _EXTENSION = "portal_service"
 _OUTLIVED_AGAIN_SECONDS = 3600.0
+_WARM_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,16 @@ class Services:
             SingleFlight(waiting),
             Once(_OUTLIVED_AGAIN_SECONDS),
         )
+
+    def warm(self) -> None:
+        """What the first requests of a process would else wait for, or be refused for: Clerk's keys
+        are fetched by one thread, and none waits for it.
+        """
+        if self.clerk.key_set is not None:
+            with deadline.within(_WARM_SECONDS):
+                self.clerk.key_set.probe()
+        self.database.connect()
+        self.stripe.connect()
 
     def attach(self, app: App) -> None:
         app.extensions[_EXTENSION] = self

@@ -165,6 +165,10 @@ class Stripe:
         """The cheapest question that our key must be allowed to ask anyway."""
         self._call(lambda c, o: c.v1.subscriptions.list({"limit": 1}, o))
 
+    def connect(self) -> None:
+        """Make the SDK's client now, not with the first question."""
+        _ = self._client
+
     @cached_property
     def _client(self) -> stripe.StripeClient:
         stripe.enable_telemetry = False  # else the SDK looks for a home directory to write to

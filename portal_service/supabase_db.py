@@ -162,6 +162,10 @@ class Database:
             raise
         return None
 
+    def connect(self) -> None:
+        """Make the SDK's client now, not with the first question."""
+        _ = self._client
+
     @cached_property
     def _client(self) -> Client:
         """Without retries of its own, since they sleep. Each of our calls may be repeated, as the

@@ -15,7 +15,7 @@ SETTINGS = shipped("gunicorn.conf.py", "gunicorn.conf.py")
 def serve(options: tuple[str, ...]) -> None:
     """Run the service with Gunicorn, until SIGTERM.
 
-    PORT (8000), WEB_CONCURRENCY (2 processes) and THREADS (8 in each) are read from the
+    PORT (8000), WEB_CONCURRENCY (2 processes) and THREADS (64 in each) are read from the
     environment. Options of Gunicorn's own, as --bind 127.0.0.1:9000, win over ours.
 
     Exits with 1 where a setting is missing or wrong, and names each.

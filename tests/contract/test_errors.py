@@ -9,6 +9,7 @@ from typing import Any
 import contract_document
 import pytest
 import responses
+from by_requests import exchange_by_requests
 from service_under_test import (
     Json,
     Log,
@@ -23,6 +24,7 @@ from service_under_test import (
 from werkzeug.test import TestResponse
 
 from portal_service.errors import ERRORS
+from portal_service.transport import Transport
 from sandbox.world import World
 
 # The contract's table: each code and its statuses.
@@ -271,7 +273,8 @@ def stripe_http(
     """A service whose Stripe says what a test puts into its mouth."""
     service = make_service(stripe_api_base=None)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)  # the SDK's before its one retry
-    passed = (world.clerk.issuer,)
+    monkeypatch.setattr(Transport, "_exchange", exchange_by_requests)
+    passed = (world.clerk.issuer, service.settings.supabase_url)
     with responses.RequestsMock(assert_all_requests_are_fired=False, passthru_prefixes=passed) as m:
         yield service, m
 

@@ -6,6 +6,7 @@ import pytest
 from service_under_test import Json, MakeService, OtherStripe, Service, calls, execute
 from werkzeug.test import TestResponse
 
+from portal_service.readiness import Readiness
 from sandbox.world import World
 
 ALL_UP = {"database": "up", "schema": "up", "stripe": "up", "clerk": "up"}
@@ -121,25 +122,23 @@ def test_a_missing_part_of_the_schema_is_named(
     assert checks(answer)["schema"] == "degraded"
 
 
-def test_the_answer_is_kept_for_some_seconds(world: World, service: Service) -> None:
-    first = service.root("/readyz")
-    asked = calls(world.stripe)
-    everything_down(world)
-
-    second = service.root("/readyz")
-    assert (second.status_code, second.json) == (first.status_code, first.json)
-    assert calls(world.stripe) == asked
-    assert len(asked) == 1
-
-
-def test_after_them_it_is_asked_again(
+def test_a_probe_asks_nobody_and_reads_what_the_last_look_found(
     world: World, service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.root("/readyz")
-    world.faults.database = "down"
-    monkeypatch.setattr("portal_service.health.CACHE_SECONDS", 0.0)
+    monkeypatch.setattr(Readiness, "_begin", lambda self: None)  # no look beside this test's own
+    readiness = Readiness(service.app.extensions["portal_service"])
+    assert readiness.answer() == ({"status": "starting", "checks": {}}, 503)
+    assert calls(world.stripe) == []
 
-    assert service.root("/readyz").status_code == 503
+    readiness.look()
+    asked = calls(world.stripe)
+    everything_down(world)
+    assert readiness.answer() == ({"status": "ready", "checks": ALL_UP}, 200)
+    assert calls(world.stripe) == asked
+
+    readiness.look()
+    body, status = readiness.answer()
+    assert (status, set(body["checks"].values())) == (503, {"degraded"})
 
 
 def test_no_error_text_and_no_address_is_told(

@@ -2,19 +2,13 @@
 purchase can be stored. What is wrong with a price: tests/vendors/test_catalogue.py.
 """
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 from service_under_test import Log, MakeService, Service, execute, price_questions
 
-from portal_service import health
+from portal_service import readiness
 from sandbox.world import STRIPE_KEY, World
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "CACHE_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -24,16 +18,8 @@ def a_table_that_refuses(world: World) -> Iterator[None]:
     execute(world, "alter table subscriptions drop column tier")
 
 
-def after_the_look() -> None:
-    for thread in threading.enumerate():
-        if thread.name == health.LOOK_NAME:
-            thread.join()
-
-
 def looked(service: Service) -> dict[str, str]:
-    """The checks, once the look that the first probe begins is over."""
-    service.root("/readyz")
-    after_the_look()
+    """The checks of a look."""
     answer = service.root("/readyz")
     assert answer.status_code == 200  # all else can still be served
     return (answer.json or {})["checks"]
@@ -47,7 +33,7 @@ def test_all_is_there(make_service: MakeService, log: Log) -> None:
 def test_a_price_that_can_not_be_sold_is_named_once_and_until_it_is_mended(
     world: World, service: Service, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(readiness, "SETTINGS_EVERY_SECONDS", 0.0)
     monkeypatch.setattr("portal_service.plans.KEPT_SECONDS", 0.0)
     world.stripe.archive("price_pro")
 
@@ -94,9 +80,8 @@ def test_it_is_looked_up_every_few_minutes_and_never_by_a_probe(
 
     for _ in range(5):
         service.root("/readyz")
-    after_the_look()
     assert price_questions(world.stripe) == asked
-    assert health.LOOK_SECONDS >= 120
+    assert readiness.SETTINGS_EVERY_SECONDS >= 120
 
 
 def test_a_stripe_that_does_not_answer_is_no_wrong_setting(
@@ -104,7 +89,6 @@ def test_a_stripe_that_does_not_answer_is_no_wrong_setting(
 ) -> None:
     world.faults.stripe = "error"
     service.root("/readyz")
-    after_the_look()
     assert "names something" not in log.text
 
 

@@ -1,38 +1,22 @@
 """The wires to Stripe and Supabase, on which a test says what the vendor answers."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import given
 import httpx
 import pytest
-import requests
 import responses
 from alone import clock, in_tokyo, log, no_budget  # noqa: F401
+from by_requests import exchange_by_requests
 from stripe._http_client import HTTPClient
 from supabase_answers import Supabase
 
-from portal_service.slots import TimedOut
+from portal_service.slots import Slots, TimedOut
 from portal_service.stripe_api import Stripe
 from portal_service.supabase_db import Database
 from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable
 
 Headers = Mapping[str, str]
-
-
-def exchange_by_requests(
-    _: Transport, method: str, url: str, headers: Headers, body: Any, seconds: float
-) -> Answer:
-    """What the transport does on its sockets, by the library that `responses` answers for."""
-    try:
-        answer = requests.request(
-            method, url, headers=headers, data=body, timeout=seconds, allow_redirects=False
-        )
-    except requests.Timeout as error:
-        raise TimedOut from error
-    except requests.RequestException as error:
-        raise Unreachable from error
-    return Answer(answer.status_code, answer.headers, answer.content)
 
 
 @pytest.fixture
@@ -74,6 +58,13 @@ def supabase(monkeypatch: pytest.MonkeyPatch) -> Supabase:
 
 
 @pytest.fixture(scope="module")
-def database() -> Database:
+def _database() -> Database:
     """One for all, since a client takes its time to be made."""
     return Database(given.settings())
+
+
+@pytest.fixture
+def database(_database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Nobody has asked it yet: whether it hangs is known of this test alone."""
+    monkeypatch.setattr(_database._transport, "_slots", Slots(64))
+    return _database

@@ -11,6 +11,7 @@ import pytest
 import requests
 import responses
 from alone import Log
+from by_requests import exchange_by_requests
 from given import settings
 from hypothesis import given as for_all
 from hypothesis import settings as with_settings
@@ -31,6 +32,7 @@ from portal_service.stripe_errors import (
     StripeRefused,
     StripeUnavailable,
 )
+from portal_service.transport import Transport
 
 AS_OF = datetime(2026, 10, 26, 7, 33, 20, tzinfo=UTC)
 
@@ -271,6 +273,7 @@ def test_no_error_of_stripes_escapes_the_mapping(status: int, body: object) -> N
         mock.get(f"{API}/subscriptions/sub_1", body=json.dumps(body), status=status)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(HTTPClient, "_sleep_time_seconds", lambda self, retries: 0)
+            patch.setattr(Transport, "_exchange", exchange_by_requests)
             with pytest.raises(ServiceError) as error:
                 Stripe(settings()).subscription("sub_1")
     if status >= 500 or status in (409, 429):

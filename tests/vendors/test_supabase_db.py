@@ -231,8 +231,6 @@ def test_one_client_speaks_http_1_1(served: tuple[list[WSGIEnvironment], str]) -
         database.account("user_ada")
     assert {environ["SERVER_PROTOCOL"] for environ in asked} == {"HTTP/1.1"}
     assert database._client is database._client
-    # httpx's HTTP/2, which TLS would negotiate, is not thread-safe.
-    assert database._client.options.httpx_client._transport._pool._http2 is False  # type: ignore
 
 
 def test_nothing_is_connected_before_the_first_question() -> None:
