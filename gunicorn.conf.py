@@ -22,7 +22,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_dir
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # wherever it is started from
 from portal_service import ConfigError, Settings  # noqa: E402
-from portal_service.observability import scrub_record  # noqa: E402
+from portal_service.log import scrub_record  # noqa: E402
 
 try:
     Settings.from_environment()  # here it stops the start; in a worker it would be tried for ever

@@ -4,15 +4,13 @@
 """
 
 import re
-from typing import NoReturn
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, current_app
 from flask.sansio.app import App
 from flask_cors import CORS
-from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal_service import billing, errors, health, observability, webhook
+from portal_service import billing, errors, health, log, observability, routing, webhook
 from portal_service.commands import link, migrate, replay, sync
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
@@ -29,11 +27,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings: read from the environment where none are given. Raises ConfigError.
     """
     settings = settings or Settings.from_environment()
-    observability.configure_logging(settings.log_format, settings.log_level)
+    log.configure_logging(settings.log_format, settings.log_level)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # its redirects would go where the Host header says
     _add_contract_shape(app, settings)
-    services = Services.of(settings)
+    services = Services.from_settings(settings)
     app.register_blueprint(_billing_blueprint(services))
     app.register_blueprint(health.blueprint(services))
     if hops := settings.trusted_proxy_hops:
@@ -46,7 +44,7 @@ def blueprint(settings: Settings) -> Blueprint:
 
     Reads no environment, adds nothing at the root, and leaves the app's own log and errors alone.
     """
-    return _billing_blueprint(Services.of(settings))
+    return _billing_blueprint(Services.from_settings(settings))
 
 
 def _billing_blueprint(services: Services) -> Blueprint:
@@ -56,10 +54,7 @@ def _billing_blueprint(services: Services) -> Blueprint:
     _add_contract_shape(bp, services.settings)
     billing.add_routes(bp)
     webhook.add_routes(bp)
-    methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT"]
-    bp.add_url_rule("/<path:unknown>", view_func=_refuse, methods=methods)
-    bp.add_url_rule("/", view_func=_refuse, methods=methods, strict_slashes=False)
-    bp.after_request(_correct_allow_header)
+    routing.add_catch_all(bp)
     for command in (sync, replay, link, migrate):
         bp.cli.add_command(command)
     bp.record(lambda state: services.attach(state.app))
@@ -91,16 +86,3 @@ def _add_contract_shape(scaffold: Flask | Blueprint, settings: Settings) -> None
         supports_credentials=False,
         max_age=600,
     )
-
-
-def _correct_allow_header(response: Response) -> Response:
-    """Flask's own answer to OPTIONS counts what catches the unknown too."""
-    if request.method == "OPTIONS" and request.url_rule and not request.url_rule.arguments:
-        response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
-    return response
-
-
-def _refuse(unknown: str = "") -> NoReturn:
-    """What is below our prefix is ours: unknown paths and methods answer in our shape."""
-    del unknown
-    raise MethodNotAllowed if errors.methods_here() else NotFound

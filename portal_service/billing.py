@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from portal_service import caller, checkout, deadline, inputs, portal
-from portal_service import refresh as refreshing
+from portal_service import caller, checkout, deadline, portal, refresh
 from portal_service.caller import Caller
-from portal_service.entitlement import best_row, status_object
-from portal_service.services import services
+from portal_service.entitlement import status_object
+from portal_service.request_body import json_body
+from portal_service.services import Services, current_services
 
 
 def add_routes(bp: Blueprint) -> None:
@@ -19,32 +19,36 @@ def add_routes(bp: Blueprint) -> None:
 
 
 def create_portal_session() -> dict[str, Any]:
-    owner, fields = _who_may_spend(), inputs.json_body(portal.FIELDS)
-    return {"url": portal.session_url(services(), owner, fields, _origin())}
+    services = current_services()
+    owner, fields = _who_may_spend(services), json_body(portal.FIELDS)
+    return {"url": portal.session_url(services, owner, fields, _origin())}
 
 
 def create_checkout_session() -> dict[str, Any]:
+    services = current_services()
     deadline.allow(deadline.CHECKOUT_SECONDS)
-    owner, fields = _who_may_spend(), inputs.json_body(checkout.FIELDS)
-    return {"url": checkout.session_url(services(), owner, fields, _origin())}
+    owner, fields = _who_may_spend(services), json_body(checkout.FIELDS)
+    return {"url": checkout.session_url(services, owner, fields, _origin())}
 
 
 def show_subscription() -> dict[str, Any]:
-    return _status(caller.signed_in(services()))
+    services = current_services()
+    return _status(services, caller.signed_in(services))
 
 
 def refresh_subscription() -> dict[str, Any]:
-    who = caller.signed_in(services())
-    caller.enforce_limit(services(), who, "refresh", services().settings.refresh_rate_limit)
-    refreshing.refresh(services(), who.clerk_user_id, inputs.json_body(refreshing.FIELDS))
-    return _status(who)
+    services = current_services()
+    who = caller.signed_in(services)
+    caller.enforce_limit(services, who, "refresh", services.settings.refresh_rate_limit)
+    refresh.refresh_owner(services, who.clerk_user_id, json_body(refresh.FIELDS))
+    return _status(services, who)
 
 
-def _who_may_spend() -> str:
+def _who_may_spend(services: Services) -> str:
     """The Clerk id of a caller who may spend: signed in as themselves, within the rate limit."""
-    who = caller.signed_in(services())
+    who = caller.signed_in(services)
     caller.refuse_impersonation(who)
-    caller.enforce_limit(services(), who, "billing", services().settings.rate_limit)
+    caller.enforce_limit(services, who, "billing", services.settings.rate_limit)
     return who.clerk_user_id
 
 
@@ -53,11 +57,9 @@ def _origin() -> str:
     return request.headers.get("Origin", "")
 
 
-def _status(who: Caller) -> dict[str, Any]:
-    settings = services().settings
-    account = refreshing.account_of(services(), who.clerk_user_id)
-    if best := best_row(account.rows, settings.plans, settings.entitled_statuses):
-        services().mirror.reports.row(best)
+def _status(services: Services, who: Caller) -> dict[str, Any]:
+    settings = services.settings
+    account = refresh.account_of(services, who.clerk_user_id)
     return status_object(
         account,
         settings.plans,

@@ -9,7 +9,9 @@ from flask import request
 
 from portal_service.clerk import TokenRefused
 from portal_service.errors import ServiceError
-from portal_service.observability import LIMITER_ERRORS, log, note
+from portal_service.log import log
+from portal_service.metrics import LIMITER_ERRORS
+from portal_service.observability import note
 from portal_service.services import Services
 
 
@@ -30,9 +32,9 @@ def signed_in(services: Services) -> Caller:
     except TokenRefused as refused:
         note(refused=str(refused))
         raise ServiceError("unauthorized") from refused
-    _check_azp(services, claims.get("azp"))
+    _refuse_foreign_azp(services, claims.get("azp"))
     if by_cookie and request.method == "POST":
-        _check_origin(services)
+        _refuse_foreign_origin(services)
     note(clerk_user_id=claims["sub"])
     return Caller(claims["sub"], impersonated=bool(claims.get("act")))
 
@@ -44,7 +46,7 @@ def refuse_impersonation(caller: Caller) -> None:
 
 
 def enforce_limit(services: Services, caller: Caller, what: str, limit: str) -> None:
-    """Count this call against a limit per user. A broken counter lets people through.
+    """Count this call, and refuse it over the limit of its user. Uncounted where the counter fails.
 
     limit: as "30/minute". Raises ServiceError: rate_limited.
     """
@@ -71,7 +73,7 @@ def _token(services: Services) -> tuple[str, bool]:
     raise ServiceError("unauthorized")
 
 
-def _check_azp(services: Services, azp: object) -> None:
+def _refuse_foreign_azp(services: Services, azp: object) -> None:
     """The origin that the token was made for. Clerk leaves it out on navigations and servers."""
     if azp is None:
         if services.settings.require_azp:
@@ -82,7 +84,7 @@ def _check_azp(services: Services, azp: object) -> None:
         raise ServiceError("origin_not_allowed")
 
 
-def _check_origin(services: Services) -> None:
+def _refuse_foreign_origin(services: Services) -> None:
     """Browsers send cookies from any page: only the Origin tells whose page it is."""
     origin = request.headers.get("Origin", "")
     if not services.settings.allows_origin(origin):

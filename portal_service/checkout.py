@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from portal_service import deadline, inputs, open_session
-from portal_service.entitlement import Account, best_row, customers_of, is_running
+from portal_service.entitlement import Account, customers_of, running_rows
 from portal_service.errors import ServiceError
 from portal_service.services import Services
 from portal_service.stripe_errors import (
@@ -35,15 +35,16 @@ def session_url(
     origin: of the page that asks. Raises ServiceError, already_subscribed among them.
     """
     wanted = _wanted(services, clerk_owner_id, fields, origin)
-    services.catalogue.check(fields)
-    account = _not_running(services, services.database.account(clerk_owner_id))
+    services.catalogue.refuse_bad_fields(fields)
+    account = _refuse_running(services, services.database.account(clerk_owner_id))
     wanted["line_items"] = [_line(services, fields)]
     customer = _customer(services, account, None)
     try:
         return open_session.url(services, account, customer, wanted)
     except CustomerMissing:
-        services.mirror.forget_customer(account, customer)
-    # As any other request decides from now on: two customers could both be sold to.
+        services.mirror.mark_gone(account, customer)
+    # From the account as it is now: a request at the same time may have made the new customer, and
+    # with two customers two subscriptions could be bought.
     account = services.database.account(clerk_owner_id)
     return open_session.url(services, account, _customer(services, account, customer), wanted)
 
@@ -98,35 +99,31 @@ def _with_session_id(url: str) -> str:
     return f"{path}?{query}{hash_}{fragment}"
 
 
-def _not_running(services: Services, account: Account) -> Account:
-    """The account, unless a subscription of it is running. The table alone may be behind: Stripe is
+def _refuse_running(services: Services, account: Account) -> Account:
+    """Refuse where a subscription of the account is running. The table may be behind: Stripe is
     asked about each customer of a row that says so, and only its answer lets a row stop blocking.
+    Returns the account as it is then.
     """
-    running = _running_rows(services, account)
+    settings, asked = services.settings, set()
+    running = running_rows(account, settings.plans, settings.entitled_statuses)
     if not running:
         return account
-    quiet = set()
-    for customer in {
-        row["stripe_customer_id"]: None for row in running if row["stripe_customer_id"]
-    }:
+    for customer in dict.fromkeys(row["stripe_customer_id"] for row in running):
+        if customer is None:
+            continue
         try:
             if any(map(is_running_at_stripe, services.mirror.refresh_customer(account, customer))):
                 raise ServiceError("already_subscribed")
         except CustomerMissing:
-            pass  # its rows were brought to an end
+            pass  # its rows have ended now
         except (StripeUnavailable, KeyForbidden, deadline.OutOfTime) as error:
             raise ServiceError("already_subscribed") from error
-        quiet.add(customer)
+        asked.add(customer)
     account = services.database.account(account.clerk_owner_id)
-    for row in _running_rows(services, account):
-        if row["stripe_subscription_id"] or row["stripe_customer_id"] not in quiet:
+    for row in running_rows(account, settings.plans, settings.entitled_statuses):
+        if row["stripe_subscription_id"] or row["stripe_customer_id"] not in asked:
             raise ServiceError("already_subscribed")
     return account
-
-
-def _running_rows(services: Services, account: Account) -> list[dict[str, Any]]:
-    plans, entitled = services.settings.plans, services.settings.entitled_statuses
-    return [row for row in account.rows if is_running(row, plans, entitled)]
 
 
 def _customer(services: Services, account: Account, missing: str | None) -> str:
@@ -135,12 +132,10 @@ def _customer(services: Services, account: Account, missing: str | None) -> str:
 
     missing: one that Stripe turned out not to have.
     """
-    best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
-    candidates = [account.linked_customer, best and best["stripe_customer_id"]]
-    known = [c for c in (*candidates, *customers_of(account)) if c]
+    known = customers_of(account)
     present = [c for c in known if c not in account.gone_customers and c != missing]
     if not present:
-        return _new_customer(services, account.clerk_owner_id, missing or (known or [None])[0])
+        return _new_customer(services, account.clerk_owner_id, missing or next(iter(known), None))
     customer, others = present[0], set(present) - {present[0]}
     if customer != account.linked_customer:
         with suppress(ValueRefused):  # somebody else's by now: as it was
@@ -155,8 +150,7 @@ def _customer(services: Services, account: Account, missing: str | None) -> str:
 
 def _new_customer(services: Services, clerk_owner_id: str, replaced: str | None) -> str:
     """Make the owner's customer and keep it before going on: a double click makes the same one."""
-    mode = "live" if services.settings.livemode else "test"
-    key = f"portal_service-customer-{mode}-{clerk_owner_id}-{replaced or 'none'}"
+    key = f"portal_service-customer-{services.settings.mode}-{clerk_owner_id}-{replaced or 'none'}"
     replays = 0
     for _ in deadline.rounds():
         try:

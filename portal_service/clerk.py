@@ -16,7 +16,8 @@ from jwt import PyJWK, PyJWKSet
 from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, log
+from portal_service.log import log
+from portal_service.metrics import VENDOR_ERRORS
 
 Claims = dict[str, Any]
 

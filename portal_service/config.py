@@ -16,20 +16,16 @@ from portal_service.config_values import Plan, Wrong, origin_of
 
 __all__ = ["ConfigError", "Plan", "Settings", "origin_of"]
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 
 
 class ConfigError(Exception):
     """Raised when the environment can't work; the message names every wrong variable."""
 
 
-def _check_ignored_products(values: Mapping[str, Any], problems: dict[str, str]) -> None:
+def _sold_and_ignored(values: Mapping[str, Any]) -> str:
     sold = {product for plan in values.get("plans", ()) for product in plan.products}
-    both = sorted(sold & set(values.get("ignored_products", ())))
-    if both:
-        problems["STRIPE_IGNORED_PRODUCTS"] = (
-            f"STRIPE_IGNORED_PRODUCTS is wrong: {', '.join(both)} stands in STRIPE_PLANS too"
-        )
+    return ", ".join(sorted(sold & set(values.get("ignored_products", ()))))
 
 
 def _variable(
@@ -154,6 +150,10 @@ class Settings:
         return self.stripe_secret_key[2:].startswith("_live_")
 
     @property
+    def mode(self) -> str:
+        return "live" if self.livemode else "test"
+
+    @property
     def session_cookies(self) -> tuple[str, ...]:
         """Clerk's cookies, the one of this instance first (clerk/javascript, shared/keys.ts)."""
         if self.clerk_publishable_key is None:
@@ -164,7 +164,7 @@ class Settings:
     @property
     def origin_patterns(self) -> list[str]:
         """The allowed origins as regular expressions that match a whole origin."""
-        return [rf"\A{re.escape(o).replace(re.escape('*'), _LABEL)}\Z" for o in self.origins]
+        return [rf"\A{re.escape(o).replace(re.escape('*'), _DNS_LABEL)}\Z" for o in self.origins]
 
     def allows_origin(self, origin: str) -> bool:
         return any(re.fullmatch(pattern, origin) for pattern in self.origin_patterns)
@@ -212,5 +212,7 @@ class Settings:
                 problems[name or ""] = f"{name} is wrong: {reason}"
             except (ValueError, TypeError, RecursionError):
                 problems[name or ""] = f"{name} is wrong: expected {expected}"
-        _check_ignored_products(values, problems)
+        if both := _sold_and_ignored(values):
+            name = "STRIPE_IGNORED_PRODUCTS"
+            problems[name] = f"{name} is wrong: {both} stands in STRIPE_PLANS too"
         return (None, list(problems.values())) if problems else (cls(**values), [])

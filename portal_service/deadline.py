@@ -30,7 +30,7 @@ def begin(seconds: float = REQUEST_SECONDS) -> None:
 
 
 def allow(seconds: float) -> None:
-    """Change the budget of the request that is running; its start stays."""
+    """Change the budget of the present request; its start stays."""
     _budget.set(seconds)
 
 

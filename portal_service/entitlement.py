@@ -30,7 +30,8 @@ class Account:
     """What the database holds of one owner, in the mode of our Stripe key.
 
     clerk_owner_id: Clerk's id of who pays. user_id: what the app calls them.
-    rows: those that count. ignored_rows: of STRIPE_IGNORED_PRODUCTS, whose customers count alone.
+    rows: those that count, the best first.
+    ignored_rows: of STRIPE_IGNORED_PRODUCTS, whose customers count alone.
     gone_customers: customers that Stripe no longer has.
     """
 
@@ -40,6 +41,10 @@ class Account:
     rows: tuple[Row, ...]
     ignored_rows: tuple[Row, ...] = ()
     gone_customers: frozenset[str] = frozenset()
+
+    @property
+    def best_row(self) -> Row | None:
+        return self.rows[0] if self.rows else None
 
 
 def row_items(row: Row) -> list[dict[str, Any]]:
@@ -105,8 +110,10 @@ def _says_free(row: Row) -> bool:
     return not (row["price_id"] or row["product_id"]) and row["plan"] == FREE
 
 
-def best_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]) -> Row | None:
-    """The one row that speaks for the owner; several are normal."""
+def by_merit(
+    rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]
+) -> tuple[Row, ...]:
+    """The rows, the best first: that one speaks for the owner. Several are normal."""
 
     def merit(row: Row) -> tuple[bool, bool, bool, int, str, str]:
         return (
@@ -118,12 +125,12 @@ def best_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]
             row["stripe_subscription_id"] or "",
         )
 
-    return max(rows, key=merit, default=None)
+    return tuple(sorted(rows, key=merit, reverse=True))
 
 
-def running_row(rows: Iterable[Row], plans: Sequence[Plan], entitled: Iterable[str]) -> Row | None:
-    """The best of those that are running."""
-    return best_row((r for r in rows if is_running(r, plans, entitled)), plans, entitled)
+def running_rows(account: Account, plans: Sequence[Plan], entitled: Iterable[str]) -> list[Row]:
+    """Those that are running, the best first."""
+    return [row for row in account.rows if is_running(row, plans, entitled)]
 
 
 def customers_of(account: Account) -> list[str]:
@@ -139,8 +146,8 @@ def present_customers_of(account: Account) -> list[str]:
 
 
 def has_outlived_itself(row: Row, now: datetime) -> bool:
-    """Whether what the row says must have changed since, and no webhook told: its own date is past,
-    and Stripe was not heard of for an hour.
+    """Whether what the row says must have changed without a webhook: its own date is past, and
+    nothing came from Stripe for an hour.
     """
     if row["status"] in ENDED or not row["stripe_subscription_id"]:
         return False
@@ -168,22 +175,22 @@ def status_object(
     may_spend: whether the caller may use the owner's money.
     offers_trial: whether checkout begins with a trial.
     """
-    row = best_row(account.rows, plans, entitled)
-    running = running_row(account.rows, plans, entitled) is not None
-    had_one = any(row["trial_end"] for row in account.rows)
+    row = account.best_row
+    running = bool(running_rows(account, plans, entitled))
+    had_trial = any(one["trial_end"] for one in account.rows)
     return {
         "subscribed": row is not None and is_subscribed(row, plans, entitled),
         "plan": _shown_plan(row, plans, entitled),
         "status": row and row["status"],
         "price_id": row and (row["price_id"] or None),
         "quantity": row and row["quantity"],
-        "items": [_shown_item(item, plans) for item in row_items(row)] if row else [],
+        "items": [_with_plan(item, plans) for item in row_items(row)] if row else [],
         "current_period_end": row and utc(row["current_period_end"]),
         "cancel_at": row and utc(row["cancel_at"]),
         "cancel_at_period_end": row is not None and bool(row["cancel_at_period_end"]),
         "ended_at": row and utc(row["ended_at"]),
         "trial_end": row and utc(row["trial_end"]),
-        "trial_available": offers_trial and not running and not had_one,
+        "trial_available": offers_trial and not running and not had_trial,
         "paused_reason": row and row["paused_reason"],
         "pause_collection": row and row["pause_collection"],
         "can_manage_billing": may_spend and bool(present_customers_of(account)),
@@ -193,14 +200,8 @@ def status_object(
     }
 
 
-def _shown_item(item: dict[str, Any], plans: Sequence[Plan]) -> dict[str, Any]:
-    price, product = item["price_id"], item["product_id"]
-    return {
-        "price_id": price,
-        "product_id": product,
-        "quantity": item["quantity"],
-        "plan": plan_name(price, product, plans),
-    }
+def _with_plan(item: dict[str, Any], plans: Sequence[Plan]) -> dict[str, Any]:
+    return {**item, "plan": plan_name(item["price_id"], item["product_id"], plans)}
 
 
 def _shown_plan(row: Row | None, plans: Sequence[Plan], entitled: Iterable[str]) -> str | None:

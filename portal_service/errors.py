@@ -4,12 +4,13 @@ people; what a vendor said stays in the log.
 
 import logging
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, jsonify, request
 from flask.sansio.scaffold import Scaffold
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from portal_service.deadline import OutOfTime
-from portal_service.observability import log, request_id
+from portal_service.log import log, request_id
+from portal_service.routing import methods_here
 
 # code: (HTTP status, sentence). The first three sentences are the tutorial's, word for word.
 ERRORS = {
@@ -65,14 +66,17 @@ class ServiceError(Exception):
 
 def register(scaffold: Scaffold) -> None:
     """Answer every exception below an app or a blueprint in our shape."""
-    scaffold.register_error_handler(ServiceError, _service_error)
+    scaffold.register_error_handler(ServiceError, _answer)
     for status in default_exceptions:  # by number: a host app's own handler of 404 would win
         scaffold.register_error_handler(status, _http_error)
-    scaffold.register_error_handler(OutOfTime, _out_of_time)
+    # The time ran out while waiting for what another request asks Stripe.
+    scaffold.register_error_handler(
+        OutOfTime, lambda _: _answer(ServiceError("stripe_unavailable"))
+    )
     scaffold.register_error_handler(Exception, _unexpected)
 
 
-def _service_error(error: ServiceError) -> Response:
+def _answer(error: ServiceError) -> Response:
     response = jsonify(error=error.sentence, code=error.code, request_id=request_id())
     response.status_code = error.status
     if error.retry_after:
@@ -92,29 +96,12 @@ def _http_error(error: HTTPException) -> Response:
     else:
         code = {404: "not_found", 405: "method_not_allowed"}.get(status, "invalid_request")
     detail = "The body is too large" if status == 413 else None
-    response = _service_error(ServiceError(code, detail, status=status))
+    response = _answer(ServiceError(code, detail, status=status))
     if status == 405:
         response.headers["Allow"] = ", ".join(sorted(methods_here()))
     return response
 
 
-def methods_here() -> set[str]:
-    """What the path that was asked for takes. Our paths have no variables, but for the one that
-    catches what is unknown, and that does not count.
-    """
-    return {
-        method
-        for rule in current_app.url_map.iter_rules()
-        if rule.rule == request.path and rule is not request.url_rule
-        for method in rule.methods or ()
-    }
-
-
-def _out_of_time(_: OutOfTime) -> Response:
-    """Waiting for somebody else's question to Stripe took all the time that there was."""
-    return _service_error(ServiceError("stripe_unavailable"))
-
-
 def _unexpected(error: Exception) -> Response:
     log(logging.ERROR, "unexpected error", path=request.path, exc_info=error)
-    return _service_error(ServiceError("internal_error"))
+    return _answer(ServiceError("internal_error"))

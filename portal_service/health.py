@@ -18,9 +18,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from portal_service.errors import ServiceError
-from portal_service.observability import log
+from portal_service.log import log
 from portal_service.plans import Problem
-from portal_service.services import Services, services
+from portal_service.services import Services, current_services
 from portal_service.stripe_errors import StripeRefused
 
 CACHE_SECONDS = 5.0
@@ -32,10 +32,10 @@ _DOCUMENT = Path(__file__).with_name("openapi.json")
 UP, DEGRADED = "up", "degraded"
 
 
-def blueprint(of: Services) -> Blueprint:
+def blueprint(services: Services) -> Blueprint:
     """The four root endpoints of the standalone service."""
     bp = Blueprint("health", __name__)
-    readiness = Readiness(of)
+    readiness = Readiness(services)
     bp.add_url_rule("/healthz", view_func=healthz)
     bp.add_url_rule("/readyz", view_func=readiness.answer, endpoint="readyz")
     bp.add_url_rule("/metrics", view_func=metrics)
@@ -49,7 +49,7 @@ def healthz() -> dict[str, str]:
 
 
 def metrics() -> Response:
-    token = services().settings.metrics_token
+    token = current_services().settings.metrics_token
     if token:
         given = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(given, f"Bearer {token}".encode()):
@@ -62,7 +62,7 @@ def metrics() -> Response:
 
 
 def openapi() -> dict[str, Any]:
-    return document(services().settings.url_prefix)
+    return document(current_services().settings.url_prefix)
 
 
 @cache
@@ -81,9 +81,9 @@ class Readiness:
     that nobody can spend our quotas by asking.
     """
 
-    def __init__(self, of: Services) -> None:
-        self._services = of
-        self._background = BackgroundLook(of)
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._background = BackgroundLook(services)
         self._lock = threading.Lock()
         self._known_at = -CACHE_SECONDS
         self._known: tuple[dict[str, Any], int] = ({}, 503)
@@ -137,8 +137,8 @@ class BackgroundLook:
     reads what the last one found.
     """
 
-    def __init__(self, of: Services) -> None:
-        self._services = of
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._lock = threading.Lock()
         self._next_at = 0.0
         self.problems: tuple[Problem, ...] = ()

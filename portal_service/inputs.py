@@ -1,21 +1,15 @@
-"""What a request may say: bodies, return addresses, locales. Anything else is `invalid_request`.
-Pure but for reading the body; decides nothing.
+"""What the fields of a body may hold; anything else is `invalid_request`. Pure: request_body.py
+reads the request.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import request
-from werkzeug.exceptions import HTTPException
-
 from portal_service.config import Plan, Settings, origin_of
 from portal_service.errors import ServiceError
 
-BODY_LIMIT = 16 * 1024
-WEBHOOK_LIMIT = 1024 * 1024
 _LONGEST_URL = 2000
 
 FLOWS = (
@@ -35,48 +29,14 @@ CHECKOUT_LOCALES = (*_COMMON_LOCALES, "hi-IN")
 _LOCALE_ALIASES = {"no": "nb", "nn": "nb", "zh-hant": "zh-TW", "zh-hant-hk": "zh-HK"}
 
 
-def bad(detail: str) -> ServiceError:
+def invalid_request(detail: str) -> ServiceError:
     return ServiceError("invalid_request", detail)
-
-
-def raw_body(limit: int) -> bytes:
-    """The body as it was sent, at most `limit` bytes. Raises ServiceError (413)."""
-    # Werkzeug cuts a chunked body at the limit without a word: one byte more shows it.
-    request.max_content_length = limit + 1
-    try:
-        body = request.get_data()
-    except HTTPException:
-        raise
-    except Exception as error:  # the server's own, for a body that is not chunked as it says
-        raise bad("The body can't be read") from error
-    if len(body) > limit:
-        raise ServiceError("invalid_request", "The body is too large", status=413)
-    return body
-
-
-def json_body(allowed: Iterable[str]) -> dict[str, Any]:
-    """The fields of a JSON body; no body at all is an empty one."""
-    body = raw_body(BODY_LIMIT)
-    if not body.strip():
-        return {}
-    if not request.is_json:
-        raise ServiceError("invalid_request", "Send application/json", status=415)
-    try:
-        fields = json.loads(body.decode())
-    except (ValueError, RecursionError) as error:
-        raise bad("The body is not JSON") from error
-    if not isinstance(fields, dict):
-        raise bad("The body is not a JSON object")
-    unknown = set(fields) - set(allowed)
-    if unknown:
-        raise bad(f"Only these fields are known: {', '.join(allowed)}")
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def flow(fields: dict[str, Any]) -> str | None:
     wanted = fields.get("flow")
     if wanted is not None and wanted not in FLOWS:
-        raise bad(f"flow is one of {', '.join(FLOWS)}")
+        raise invalid_request(f"flow is one of {', '.join(FLOWS)}")
     return wanted
 
 
@@ -85,9 +45,9 @@ def price(fields: dict[str, Any], plans: tuple[Plan, ...]) -> str | None:
     wanted = fields.get("price")
     if wanted is not None:
         if "plan" in fields or "interval" in fields:
-            raise bad("Send a price, or a plan with an interval, not both")
+            raise invalid_request("Send a price, or a plan with an interval, not both")
         if wanted not in [price for plan in plans for price in plan.prices]:
-            raise bad("price is not a price of a plan")
+            raise invalid_request("price is not a price of a plan")
     return wanted
 
 
@@ -96,13 +56,13 @@ def plan(fields: dict[str, Any], plans: tuple[Plan, ...]) -> Plan:
     for known in plans:
         if fields.get("plan", plans[0].name) == known.name:
             return known
-    raise bad(f"plan is one of {', '.join(known.name for known in plans)}")
+    raise invalid_request(f"plan is one of {', '.join(known.name for known in plans)}")
 
 
 def interval(fields: dict[str, Any]) -> str | None:
     wanted = fields.get("interval")
     if wanted is not None and wanted not in INTERVALS:
-        raise bad(f"interval is one of {', '.join(INTERVALS)}")
+        raise invalid_request(f"interval is one of {', '.join(INTERVALS)}")
     return wanted
 
 
@@ -111,7 +71,7 @@ def quantity(fields: dict[str, Any]) -> int | None:
     if wanted is None:
         return None
     if not isinstance(wanted, int) or isinstance(wanted, bool) or not 1 <= wanted <= 999_999:
-        raise bad("quantity is a whole number from 1")
+        raise invalid_request("quantity is a whole number from 1")
     return wanted
 
 
@@ -120,7 +80,7 @@ def checkout_session_id(fields: dict[str, Any]) -> str | None:
     if wanted is not None and not (
         isinstance(wanted, str) and re.fullmatch(r"cs_[A-Za-z0-9_]{1,250}", wanted)
     ):
-        raise bad("checkout_session_id is cs_… as the success URL has it")
+        raise invalid_request("checkout_session_id is cs_… as the success URL has it")
     return wanted
 
 
@@ -145,7 +105,7 @@ def return_url(fields: dict[str, Any], settings: Settings, app_url: str) -> str 
     wanted = fields.get("return_path")
     if wanted is None:
         return None
-    wrong = bad(
+    wrong = invalid_request(
         "return_path is a path of the app, as /settings, or an address of an allowed origin"
     )
     # Browsers drop tabs and line ends and read a backslash as a slash: none of these, nor

@@ -4,21 +4,23 @@
     already describes. Anything else asks Stripe for the present state, and writes it over the
     revision that was read before asking.
 
-Knows no HTTP and no SQL. docs/ordering.md says what each part is for.
+A row's `as_of` is the moment on Stripe's clock that it describes; its `revision` is a number that
+each write replaces. Knows no HTTP and no SQL. docs/ordering.md says what each part is for.
 """
 
 import logging
-from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Literal
 
 import stripe
 
-from portal_service import deadline
+from portal_service import deadline, events
 from portal_service.config import Settings
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
-from portal_service.observability import LIVE_MISSING, log
+from portal_service.events import Event, snapshot_row
+from portal_service.log import log
+from portal_service.metrics import LIVE_MISSING
 from portal_service.reports import Reports
 from portal_service.single_flight import Flight, SingleFlight
 from portal_service.stripe_api import Stripe
@@ -31,28 +33,15 @@ from portal_service.subscription import (
     clerk_owner_of,
     differences,
     has_more_items,
-    is_ignored,
     is_of_deleted_customer,
     row_of,
     subscription_of,
 )
 from portal_service.supabase_db import Database
-from portal_service.whose import is_somebody_elses, named_owner
+from portal_service.whose import Whose
 
-Event = dict[str, Any]
 Outcome = Literal["applied", "refreshed", "unchanged", "ignored"]
 
-# To use a new type of event: one line here and one test. Thin twins are named `v1.` + type.
-SUBSCRIPTION_EVENTS = frozenset(
-    f"customer.subscription.{change}"
-    for change in (
-        "created", "updated", "deleted", "paused", "resumed",
-        "pending_update_applied", "pending_update_expired",
-    )
-)  # fmt: skip
-CHECKOUT_EVENTS = frozenset(
-    {"checkout.session.completed", "checkout.session.async_payment_succeeded"}
-)
 OUR_RELEASE = stripe.api_version.partition(".")[2]
 
 
@@ -65,19 +54,23 @@ class Mirror:
         self._stripe = stripe_
         self._flights: SingleFlight[Outcome] = SingleFlight()
         self.reports = Reports(settings)
+        self.whose = Whose(settings, database)
 
     def apply(self, event: Event) -> Outcome:
-        """Take in one verified event. Once this returns, what it says is committed."""
-        kind = event["type"].removeprefix("v1.") if _is_thin(event) else event["type"]
-        if kind not in SUBSCRIPTION_EVENTS | CHECKOUT_EVENTS or not self._is_for_us(event):
+        """Write what one verified event says. Once this returns, it is committed.
+
+        Raises InvalidPayload where a snapshot can't be read, and ServiceError.
+        """
+        kind = events.type_of(event)
+        if kind not in events.USED_EVENTS or not self._is_for_us(event):
             return "ignored"
-        if _is_thin(event):
+        if events.is_thin(event):
             related = event["related_object"]["id"]
-            if kind in SUBSCRIPTION_EVENTS:
+            if kind in events.SUBSCRIPTION_EVENTS:
                 return self.refresh(related)
             return self.apply_checkout(self._stripe.checkout_session(related))
-        if kind in CHECKOUT_EVENTS:
-            return self.apply_checkout(event["data"]["object"])
+        if kind in events.CHECKOUT_EVENTS:
+            return self.apply_checkout(events.completed_session(event))
         return self._apply_snapshot(event)
 
     def refresh(self, subscription_id: str, clerk_owner_id: str | None = None) -> Outcome:
@@ -90,11 +83,11 @@ class Mirror:
         )
 
     def refresh_customer(self, account: Account, customer: str) -> list[StripeObject]:
-        """Ask Stripe for all subscriptions of a customer, write them, and return those that are our
-        business.
+        """Ask Stripe for all subscriptions of a customer, write them, and return those that are not
+        of ignored products.
 
-        account: whose customer it is, read before this call.
-        Raises CustomerMissing, after the rows were brought to an end.
+        account: whose customer it is, read before this call: its revisions are written over.
+        Raises CustomerMissing, after `mark_gone`.
         """
         known = {
             row["stripe_subscription_id"]: row
@@ -104,19 +97,21 @@ class Mirror:
         try:
             subscriptions, date = self._stripe.subscriptions_of(customer)
         except CustomerMissing:
-            self.forget_customer(account, customer)
+            self.mark_gone(account, customer)
             raise
-        self._note_sign_of_life(account, customer, subscriptions)
+        self._keep_whether_gone(account, customer, subscriptions)
         for subscription in subscriptions:
-            self._take_in(subscription, known.pop(subscription["id"], None), date)
+            self._write_listed(subscription, known.pop(subscription["id"], None), date)
         for subscription_id in known:  # rows that Stripe did not list
             self.refresh(subscription_id)
-        return [one for one in subscriptions if not self._is_ignored(one)]
+        return [one for one in subscriptions if not self.whose.is_ignored(one)]
 
-    def _note_sign_of_life(
+    def _keep_whether_gone(
         self, account: Account, customer: str, subscriptions: list[StripeObject]
     ) -> None:
-        """Stripe's lists go on knowing a customer that was deleted."""
+        """Stripe goes on listing the subscriptions of a deleted customer, with the customer as
+        deleted. An empty list says nothing of it, so the customer itself is asked for.
+        """
         was_gone = customer in account.gone_customers
         is_gone = any(is_of_deleted_customer(one) for one in subscriptions)
         if was_gone and not subscriptions:
@@ -124,26 +119,31 @@ class Mirror:
         if is_gone is not was_gone:
             self._database.mark_customer(customer, gone=is_gone)
 
-    def forget_customer(self, account: Account, customer: str) -> None:
-        """Stripe no longer has this customer: bring its rows to an end, and remember it."""
+    def mark_gone(self, account: Account, customer: str) -> None:
+        """Refresh the rows of a customer that Stripe no longer has, which ends them, and keep that
+        it is gone.
+        """
         for row in (*account.rows, *account.ignored_rows):
             open_row = row["stripe_subscription_id"] and row["status"] not in ENDED
             if open_row and row["stripe_customer_id"] == customer:
                 self.refresh(row["stripe_subscription_id"])
-        # Last: whom a live subscription of ours names is not gone, our key is another account's.
+        # Only now: a refresh raises KeyForbidden where our key is another account's, under which
+        # no customer of ours is found.
         self._database.mark_customer(customer, gone=True)
 
-    def _take_in(self, subscription: StripeObject, row: Row | None, date: datetime | None) -> None:
-        """Write a subscription of a customer's list. One that ended, whose row says so, changes no
-        more, and customers can have hundreds.
+    def _write_listed(
+        self, subscription: StripeObject, row: Row | None, date: datetime | None
+    ) -> None:
+        """Write a subscription of a customer's list, but for those that have ended and whose rows
+        say the same: they never change again, and a customer can have hundreds.
         """
         new_row = row_of(subscription, self._settings.plans, date)
-        if row is None and self._is_ignored(subscription):
+        if row is None and self.whose.is_ignored(subscription):
             return
         over = row is not None and row["status"] in ENDED and row["clerk_owner_id"]
         if row is not None and over and not differences(row, new_row):
             return
-        if not self._write(new_row, row, self._named(subscription)):
+        if not self._write(new_row, row, self.whose.named_owner(subscription)):
             self.refresh(subscription["id"])
 
     def _is_for_us(self, event: Event) -> bool:
@@ -156,16 +156,15 @@ class Mirror:
         return True
 
     def _apply_snapshot(self, event: Event) -> Outcome:
-        subscription = event["data"]["object"]
+        subscription, new_row = event["data"]["object"], snapshot_row(event, self._settings.plans)
         release = (event.get("api_version") or "").partition(".")[2]
         whole = not has_more_items(subscription)
         if whole and release == OUR_RELEASE and not subscription.get("test_clock"):
-            stamp = datetime.fromtimestamp(event["created"], UTC)
-            new_row = row_of(subscription, self._settings.plans, stamp)
-            if self._upsert(new_row, self._named(subscription), None):
+            stored = self._upsert(new_row, self.whose.named_owner(subscription), None)
+            if stored:
                 return "applied"
         known = not whole or self._database.row(subscription["id"])
-        if not known and self._is_somebody_elses(subscription):
+        if not known and self.whose.is_somebody_elses(subscription):
             return "ignored"
         return self.refresh(subscription["id"])
 
@@ -178,18 +177,18 @@ class Mirror:
         for _ in deadline.rounds():
             row = self._database.row(subscription_id)
             if row and row["livemode"] not in (None, self._settings.livemode):
-                return "ignored"  # the other mode's: under this key Stripe can't tell
-            flight.depart()
+                return "ignored"  # a row of the other mode: unknown to Stripe under our key
+            flight.depart()  # who comes later may know of something newer than what Stripe answers
             try:
                 subscription, date = self._stripe.subscription(subscription_id)
             except NotAtStripe as missing:
-                new_row = self._without_stripe(subscription_id, row, missing.date)
+                new_row = self._row_not_at_stripe(subscription_id, row, missing.date)
                 owner = None
             else:
-                if row is None and self._is_somebody_elses(subscription):
+                if row is None and self.whose.is_somebody_elses(subscription):
                     return "ignored"
                 new_row = row_of(subscription, self._settings.plans, date)
-                owner = self._named(subscription, flight.notes)
+                owner = self.whose.named_owner(subscription, flight.hints)
             if new_row is None:
                 return "ignored"
             stored = self._write(new_row, row, owner)
@@ -199,8 +198,8 @@ class Mirror:
         raise ServiceError("database_unavailable")
 
     def _write(self, new_row: Row, row: Row | None, owner: str | None) -> Row | None:
-        """Write over the revision that was read; always, also when nothing is new: a slower
-        question that began earlier must find its revision used.
+        """Write over the revision that was read; also when nothing is new, so that the write of
+        somebody who asked Stripe earlier, and was slower, finds its revision gone.
         """
         return self._upsert(new_row, owner, row["revision"] if row else 0)
 
@@ -211,7 +210,7 @@ class Mirror:
             self.reports.owner(stored, owner)
         return stored
 
-    def _without_stripe(
+    def _row_not_at_stripe(
         self, subscription_id: str, row: Row | None, date: datetime | None
     ) -> Row | None:
         """The row of a subscription that Stripe does not have under our key; None: nothing to do.
@@ -235,16 +234,3 @@ class Mirror:
         ended = date.isoformat() if date else None
         return {**content, "status": "canceled", "as_of": ended,
                 "ended_at": row["ended_at"] or ended}  # fmt: skip
-
-    def _named(self, subscription: StripeObject, of_sessions: Iterable[str] = ()) -> str | None:
-        return named_owner(subscription, self._settings.plans, of_sessions)
-
-    def _is_somebody_elses(self, subscription: StripeObject) -> bool:
-        return is_somebody_elses(subscription, self._settings, self._database)
-
-    def _is_ignored(self, subscription: StripeObject) -> bool:
-        return is_ignored(subscription, self._settings.plans, self._settings.ignored_products)
-
-
-def _is_thin(event: Event) -> bool:
-    return event.get("object") == "v2.core.event"

@@ -1,5 +1,7 @@
-"""Of all Checkout sessions that a customer could pay, one stays open: whoever asks lists, decides
-and takes the slot; who finds it taken decides anew. What is sold, and to whom, is checkout.py's.
+"""Of all Checkout sessions that a customer could pay, one stays open. A request lists the
+customer's sessions, and gives back the open one that was made for the same, or expires it and makes
+one. The idempotency key of the new one is made of the list: of two requests that saw the same list
+Stripe lets one through, and the other begins again. What is sold, and to whom, is checkout.py's.
 
 tests/rules/test_checkout_model.py shows what each part is for.
 """
@@ -33,7 +35,7 @@ from portal_service.subscription import (
 
 Params = dict[str, Any]
 
-# A creation that takes longer may have been given up by others, who then made one of their own.
+# Others give up waiting for a creation that takes longer, and make a session of their own.
 SLOW_SECONDS = 4.0
 _FINGERPRINT = "portal_service_fingerprint"
 
@@ -90,14 +92,13 @@ def merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Params:
 
 @dataclass
 class _Slot:
-    """The place after the sessions that were listed. Its idempotency key names it, not the wish: of
-    two wishes at the same moment Stripe lets one through.
+    """The place of the session that comes after those listed. Its idempotency key does not name
+    what is wanted: of two requests for different things Stripe lets one through.
 
-    taken_since: when another wish was seen to have the key, by the monotonic clock.
-    is_dead: the key brought an error for good, and no session.
-    unseen: the address of a session that was made, while somebody may have made one in the same
-        slot under another key. Whoever did looks once more before anybody gets the address, so that
-        the later one sees both; the newer one counts.
+    taken_since: when the key was first seen in use for something else, by the monotonic clock.
+    is_dead: no session comes of the key: Stripe keeps an error with it, or its user takes too long.
+    unseen: the address of a session that was made while another request may have made one, under
+        another key. Both list once more before they give their address away: the newer one counts.
     """
 
     key: str = ""
@@ -123,7 +124,7 @@ class _Slot:
         try:
             address, made_before = services.stripe.create_checkout_session(sent, key)
         except KeyReused:
-            # Another wish made a session or is about to, or Stripe keeps its error with the key.
+            # Somebody who wants something else made a session, is about to, or got an error.
             self.taken_since = self.taken_since or time.monotonic()
             return None
         except StripeFailed as error:
@@ -145,7 +146,7 @@ def _left_open(
     """The address of the open session that was made for the very same; all others are expired."""
     still_open = [session for session in ours if session["status"] == "open"]
     if unseen and [session["url"] for session in still_open[:1]] != [unseen]:
-        raise StripeUnavailable  # overtaken: to go on would be to overtake each other for ever
+        raise StripeUnavailable  # there is a newer one; to replace it could go on for ever
     same = next((s for s in still_open if s["metadata"].get(_FINGERPRINT) == fingerprint), None)
     for session in still_open:
         if session is not same:
@@ -158,12 +159,11 @@ def _is_ours(session: StripeObject) -> bool:
 
 
 def _key(services: Services, customer: str, ours: list[StripeObject]) -> str:
-    """By all sessions of ours: those of one second have no order that can be relied on, and one
-    that somebody else makes meanwhile must not open a second slot.
+    """Made of all sessions that we made, not of the newest: those of one second have no order. One
+    that another system makes meanwhile must not make another key.
     """
-    mode = "live" if services.settings.livemode else "test"
     listed = sorted(session["id"] for session in ours)
-    return f"portal_service-checkout-{_digest([mode, customer, listed])}"
+    return f"portal_service-checkout-{_digest([services.settings.mode, customer, listed])}"
 
 
 def _expire(services: Services, session_id: str) -> None:
@@ -179,7 +179,7 @@ def _expire(services: Services, session_id: str) -> None:
 
 
 def _expire_unseen(services: Services, ours: list[StripeObject], unseen: str | None) -> None:
-    """Our own, which lost against another one."""
+    """Expire the session that we made and gave to nobody."""
     for session in ours:
         if unseen and session["url"] == unseen:
             with suppress(ServiceError):

@@ -12,7 +12,7 @@ from portal_service import inputs
 from portal_service.config import Plan, Settings
 from portal_service.deadline import OutOfTime
 from portal_service.errors import ServiceError
-from portal_service.observability import log
+from portal_service.log import log
 from portal_service.once import Once
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import (
@@ -42,8 +42,8 @@ class Catalogue:
         self._prices: dict[str, tuple[float, StripeObject | None]] = {}
         self._told = Once()
 
-    def check(self, fields: dict[str, Any]) -> None:
-        """Refuse what is wrong whatever Stripe sells. Asks nobody."""
+    def refuse_bad_fields(self, fields: dict[str, Any]) -> None:
+        """Refuse what is wrong whatever Stripe sells: asks nobody. Raises ServiceError."""
         inputs.price(fields, self._settings.plans)
         inputs.plan(fields, self._settings.plans)
         inputs.interval(fields)
@@ -89,7 +89,7 @@ class Catalogue:
             if price.get("active") and recurring.get("interval_count") == 1:
                 sold.setdefault(recurring["interval"], price_id)
         if interval not in sold:
-            raise inputs.bad(
+            raise inputs.invalid_request(
                 f"The plan {plan.name} is sold by the {', '.join(sold)}"
                 if sold
                 else f"The plan {plan.name} is not sold by an interval; send its price"

@@ -5,13 +5,7 @@ the subscription comes from the request.
 from typing import Any
 
 from portal_service import inputs
-from portal_service.entitlement import (
-    Account,
-    best_row,
-    customers_of,
-    present_customers_of,
-    running_row,
-)
+from portal_service.entitlement import Account, customers_of, present_customers_of, running_rows
 from portal_service.errors import ServiceError
 from portal_service.services import Services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe, StripeRefused
@@ -38,7 +32,7 @@ def session_url(
     return_url = inputs.return_url(fields, settings, app_url)
     return_url = return_url or app_url + settings.portal_return_path
     account = services.database.account(clerk_owner_id)
-    running = running_row(account.rows, settings.plans, settings.entitled_statuses)
+    running = next(iter(running_rows(account, settings.plans, settings.entitled_statuses)), None)
     customer = _customer(services, account, running)
     params: Params = {"customer": customer, "return_url": return_url}
     if locale:
@@ -48,7 +42,7 @@ def session_url(
     try:
         return _session(services, params, _flow_data(services, flow, fields, running), running)
     except CustomerMissing:
-        services.mirror.forget_customer(account, customer)
+        services.mirror.mark_gone(account, customer)
         raise
     except NotAtStripe as missing:
         if flow is None or running is None:
@@ -63,26 +57,21 @@ def _flow(services: Services, fields: dict[str, Any]) -> str | None:
     change = [name for name in _CHANGE if name in fields]
     if flow != "subscription_update_confirm":
         if change:
-            raise inputs.bad(f"{change[0]} goes with the flow subscription_update_confirm")
+            raise inputs.invalid_request(
+                f"{change[0]} goes with the flow subscription_update_confirm"
+            )
         return flow
     if not change:
-        raise inputs.bad("Say what to change to: a plan, a price or a quantity")
+        raise inputs.invalid_request("Say what to change to: a plan, a price or a quantity")
     inputs.quantity(fields)
-    services.catalogue.check(fields)
+    services.catalogue.refuse_bad_fields(fields)
     return flow
 
 
 def _customer(services: Services, account: Account, running: Row | None) -> str:
     """That of the running subscription, else the linked one, else that of the best row."""
-    best = best_row(account.rows, services.settings.plans, services.settings.entitled_statuses)
     present = present_customers_of(account)
-    candidates = [
-        running and running["stripe_customer_id"],
-        account.linked_customer,
-        best and best["stripe_customer_id"],
-        *present,
-    ]
-    for customer in candidates:
+    for customer in (running and running["stripe_customer_id"], *present):
         if customer in present:
             return str(customer)
     nobody = account.user_id is None and not customers_of(account)

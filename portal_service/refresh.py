@@ -1,5 +1,6 @@
-"""The caller's own subscriptions, asked from Stripe: what the page after checkout calls, so that it
-need not wait for a webhook, and what the status asks where no webhook ever came.
+"""A refresh of the caller's own subscriptions, which asks Stripe for their present state and writes
+it: for the page after checkout, which need not wait for a webhook, and for a status whose row must
+have changed since, because no webhook ever came.
 """
 
 import logging
@@ -7,22 +8,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal_service import deadline, inputs
-from portal_service.entitlement import Account, best_row, customers_of, has_outlived_itself
+from portal_service.entitlement import Account, customers_of, has_outlived_itself
 from portal_service.errors import ServiceError
-from portal_service.observability import log
+from portal_service.log import log
 from portal_service.services import Services
 from portal_service.single_flight import Flight
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
-from portal_service.subscription import StripeObject, clerk_owner_of, customer_of
+from portal_service.subscription import Row, StripeObject, clerk_owner_of, customer_of
 
 FIELDS = ("checkout_session_id",)
 OUTLIVED_SECONDS = 2.0
 
 
-def refresh(services: Services, clerk_owner_id: str, fields: dict[str, Any]) -> None:
-    """Write what Stripe has of the caller; concurrent calls of one owner share the work.
+def refresh_owner(services: Services, clerk_owner_id: str, fields: dict[str, Any]) -> None:
+    """Refresh all subscriptions of an owner's customers. Calls of one owner at the same time share
+    one run, as long as it has not asked Stripe yet (single_flight.py).
 
-    fields: of the body: checkout_session_id, from the success URL. Raises ServiceError.
+    fields: of the body: checkout_session_id, from the success URL, which finds a purchase whose
+    customer the database does not know yet. Raises ServiceError.
     """
     session_id = inputs.checkout_session_id(fields)
 
@@ -35,23 +38,31 @@ def refresh(services: Services, clerk_owner_id: str, fields: dict[str, Any]) -> 
             try:
                 services.mirror.refresh_customer(account, customer)
             except CustomerMissing:
-                continue  # its rows were brought to an end
+                continue  # its rows have ended now
 
     services.refreshes.run((clerk_owner_id, session_id), work)
 
 
 def account_of(services: Services, clerk_owner_id: str) -> Account:
-    """What the database has, once Stripe was asked about a best row that has outlived its own date:
-    no webhook may ever come. Where Stripe does not answer in time, the row counts as it is.
+    """What the database has. Where its best row is past its own date, no webhook may ever come, so
+    Stripe is asked about it first. If Stripe does not answer in time, the row counts as it is.
     """
     account = services.database.account(clerk_owner_id)
-    settings = services.settings
-    row = best_row(account.rows, settings.plans, settings.entitled_statuses)
-    if row is None or not has_outlived_itself(row, datetime.now(UTC)):
-        return account
+    best = account.best_row
+    if best and has_outlived_itself(best, datetime.now(UTC)) and _is_refreshed(services, best):
+        account = services.database.account(clerk_owner_id)
+    if account.best_row:
+        services.mirror.reports.row(account.best_row)
+    return account
+
+
+def _is_refreshed(services: Services, row: Row) -> bool:
+    """Ask Stripe about a row past its own date; whether that was done, by this call or by one that
+    asked at the same time.
+    """
     subscription = row["stripe_subscription_id"]
     if not services.outlived.is_due(subscription):
-        return account
+        return False
     try:
         with deadline.within(OUTLIVED_SECONDS):
             services.refreshes.run(
@@ -61,12 +72,14 @@ def account_of(services: Services, clerk_owner_id: str) -> Account:
         reason = getattr(error, "code", "no time left")
         log(logging.WARNING, "a row past its own date could not be refreshed",
             subscription=subscription, reason=reason)  # fmt: skip
-        return account
-    return services.database.account(clerk_owner_id)
+        return False
+    return True
 
 
 def _ask_once(services: Services, subscription: str) -> None:
-    """A try that failed counts too, and those who waited for it don't try again."""
+    """A try that failed counts too: those who waited for it don't try again, nor does anybody for
+    the next hour.
+    """
     if services.outlived.is_due(subscription):
         try:
             services.mirror.refresh(subscription)
@@ -75,7 +88,9 @@ def _ask_once(services: Services, subscription: str) -> None:
 
 
 def _refresh_purchase(services: Services, account: Account, session_id: str) -> None:
-    """A foreign, open or unknown session changes nothing, and nobody is told which it is."""
+    """Refresh the subscription that a completed session of the caller's made. A session of somebody
+    else's, an open or an unknown one changes nothing: the answer must not tell which it is.
+    """
     try:
         session = services.stripe.checkout_session(session_id)
     except NotAtStripe:

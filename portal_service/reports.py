@@ -4,7 +4,8 @@ import logging
 
 from portal_service.config import Settings
 from portal_service.entitlement import has_unknown_price, is_ignored_row
-from portal_service.observability import UNCLAIMED, UNKNOWN_PRICES, log
+from portal_service.log import log
+from portal_service.metrics import UNCLAIMED, UNKNOWN_PRICES
 from portal_service.once import Once
 from portal_service.subscription import ENDED, KNOWN_STATUSES, Row
 

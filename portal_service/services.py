@@ -29,11 +29,11 @@ class Services:
     mirror: Mirror
     catalogue: Catalogue
     limiter: FixedWindowRateLimiter
-    refreshes: SingleFlight[None]  # of one owner, or of one row past its own date, each
+    refreshes: SingleFlight[None]  # under way, each of one owner, or of one outlived row
     outlived: Once  # the rows past their own date that Stripe was asked about
 
     @classmethod
-    def of(cls, settings: Settings) -> "Services":
+    def from_settings(cls, settings: Settings) -> "Services":
         database, stripe = Database(settings), Stripe(settings)
         mirror = Mirror(settings, database, stripe)
         return cls(
@@ -59,6 +59,6 @@ def _limiter(uri: str) -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(storage_from_string(uri, **seconds))
 
 
-def services() -> Services:
+def current_services() -> Services:
     """Those of the app that answers the present request."""
     return current_app.extensions[_EXTENSION]  # type: ignore[no-any-return]

@@ -1,5 +1,10 @@
 """Calls for the same thing at the same time share one run of the work, as long as that run has not
 looked at the outside world yet: what it finds is then newer than each call that joined.
+
+A flight is one run of the work. It is boarding as long as calls can join it. The call that began it
+leads: it does the work, and the others wait. The flight departs right before the work looks at the
+outside world; then it is flying, and the next call begins the next flight, which waits for this one
+to land: its work is done, and all who joined get what it returned or raised.
 """
 
 import threading
@@ -15,13 +20,13 @@ class Flight(Generic[T]):
     """One run of the work, and the calls that share it."""
 
     def __init__(self, before: "Flight[T] | None") -> None:
-        self.notes: list[str] = []  # what those who joined know, in the order of joining
+        self.hints: list[str] = []  # of those who joined, in the order of joining
         self.before = before
         self.depart: Callable[[], None] = lambda: None
         self._done = threading.Event()
         self._outcome: T | None = None
         self._error: BaseException | None = None
-        self.ran_out_of_time = False  # the leader's budget did, which was its own
+        self.ran_out_of_time = False  # that of the call that led
 
     def fly(self, work: "Callable[[Flight[T]], T]") -> None:
         try:
@@ -57,16 +62,16 @@ class SingleFlight(Generic[T]):
         self._boarding: dict[Hashable, Flight[T]] = {}
         self._flying: dict[Hashable, Flight[T]] = {}
 
-    def run(self, key: Hashable, work: Callable[[Flight[T]], T], note: str | None = None) -> T:
+    def run(self, key: Hashable, work: Callable[[Flight[T]], T], hint: str | None = None) -> T:
         """Join the run that is about to start, or start one.
 
         work: gets the flight, and calls its `depart` right before it looks at the outside world;
             from then on nobody joins.
-        note: what this call knows and the one that runs may not.
+        hint: what this call knows and the leading one may not.
         Raises what the work raises, and OutOfTime.
         """
         while True:
-            flight, leads = self._board(key, note)
+            flight, leads = self._board(key, hint)
             if leads:
                 flight.fly(work)
                 self._land(key, flight)
@@ -74,17 +79,17 @@ class SingleFlight(Generic[T]):
                 flight.wait_until_landed()
             if leads or not flight.ran_out_of_time:
                 return flight.outcome()
-            deadline.attempt(0.1)  # the budget that ran out was the leader's: now lead ourselves
+            deadline.attempt(0.1)  # it was not ours that ran out: lead the next one
 
-    def _board(self, key: Hashable, note: str | None) -> tuple[Flight[T], bool]:
+    def _board(self, key: Hashable, hint: str | None) -> tuple[Flight[T], bool]:
         with self._lock:
             flight = self._boarding.get(key)
             leads = flight is None
             if flight is None:
                 flight = self._boarding[key] = Flight(self._flying.get(key))
                 flight.depart = lambda: self._depart(key, flight)
-            if note:
-                flight.notes.append(note)
+            if hint:
+                flight.hints.append(hint)
             return flight, leads
 
     def _depart(self, key: Hashable, flight: Flight[T]) -> None:

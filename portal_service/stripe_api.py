@@ -2,7 +2,6 @@
 stripe_errors. Decides nothing about money and knows no HTTP of ours.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +14,6 @@ from urllib3 import Timeout
 
 from portal_service import deadline
 from portal_service.config import Settings
-from portal_service.observability import log
 from portal_service.stripe_errors import (
     CustomerMissing,
     NotAtStripe,
@@ -26,7 +24,7 @@ from portal_service.stripe_errors import (
 from portal_service.subscription import StripeObject, has_more_items
 
 T = TypeVar("T")
-Around = Callable[[Callable[[], Any]], Any]
+Retrying = Callable[[Callable[[], Any]], Any]
 
 _CONNECTIONS = 32
 _PAGE = 100
@@ -34,11 +32,7 @@ _PAGE = 100
 _RETRY_PAUSE_SECONDS = 0.5
 
 
-def _at_once(ask: Callable[[], Any]) -> Any:
-    return ask()
-
-
-class _BudgetSession(requests.Session):
+class _Session(requests.Session):
     """Gives each attempt its timeout, or what is left of the request's budget."""
 
     def __init__(self, timeout: float) -> None:
@@ -47,60 +41,71 @@ class _BudgetSession(requests.Session):
 
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         kwargs["timeout"] = Timeout(total=deadline.attempt(self._timeout))
-        return super().request(*args, **kwargs)
+        response = super().request(*args, **kwargs)
+        if not _can_be_stripes(response):
+            raise requests.ConnectionError("the answer is not Stripe's")
+        return response
+
+
+def _can_be_stripes(response: requests.Response) -> bool:
+    """Whether the SDK can read it: it takes for granted that JSON is an object, with an object as
+    its `error`. A proxy on the way may answer in JSON of its own.
+    """
+    try:
+        body = response.json()
+    except ValueError:
+        return True  # the SDK raises its APIError
+    return isinstance(body, dict) and isinstance(body.get("error", {}), dict)
 
 
 class Stripe:
-    """One StripeClient and one pool of connections per process, made on first use."""
+    """One StripeClient and one pool of connections per process, made on first use.
 
-    def __init__(self, settings: Settings) -> None:
+    retrying: calls what it is given, and again where that can help. Beside the SDK's one retry.
+    """
+
+    def __init__(self, settings: Settings, retrying: Retrying = lambda ask: ask()) -> None:
         self._settings = settings
+        self._retrying = retrying
 
     def subscription(self, subscription_id: str) -> tuple[StripeObject, datetime | None]:
         """The subscription now with its customer, and the moment on Stripe's clock.
 
         Raises NotAtStripe.
         """
-        found = self._call(
-            lambda c, o: c.v1.subscriptions.retrieve(subscription_id, {"expand": ["customer"]}, o)
-        )
+        expand: Any = {"expand": ["customer"]}
+        found = self._call(lambda c, o: c.v1.subscriptions.retrieve(subscription_id, expand, o))
         return self._with_all_items(found.to_dict()), _date(found)
 
-    def subscriptions_of(
-        self, customer: str, around: Around = _at_once
-    ) -> tuple[list[StripeObject], datetime | None]:
+    def subscriptions_of(self, customer: str) -> tuple[list[StripeObject], datetime | None]:
         """All subscriptions of a customer, ended ones too, and the moment they were listed.
 
-        around: how each page is asked for. Raises CustomerMissing.
+        Raises CustomerMissing.
         """
         found: list[StripeObject] = []
         date = None
-        params = {"customer": customer, "status": "all", "expand": ["data.customer"]}
-        for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
+        for page in self._subscription_pages(customer=customer):
             date = date or _date(page)  # the first page is the oldest truth among them
-            found += [self._with_all_items(one.to_dict(), around) for one in page.data]
+            found += [self._with_all_items(one.to_dict()) for one in page.data]
         return found, date
 
-    def all_subscriptions(
-        self, after: str | None = None, around: Around = _at_once
-    ) -> Iterator[StripeObject]:
+    def all_subscriptions(self, after: str | None = None) -> Iterator[StripeObject]:
         """Every subscription of the account, newest first. For commands.
 
-        after: the id of the last one that was seen. around: how each page is asked for.
+        after: the id of the last one that was seen.
         """
-        params: dict[str, Any] = {"status": "all", "expand": ["data.customer"]}
-        if after:
-            params["starting_after"] = after
-        for page in self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), params, around):
-            yield from (self._with_all_items(one.to_dict(), around) for one in page.data)
+        for page in self._subscription_pages(**({"starting_after": after} if after else {})):
+            yield from (self._with_all_items(one.to_dict()) for one in page.data)
 
-    def _with_all_items(
-        self, subscription: StripeObject, around: Around = _at_once
-    ) -> StripeObject:
+    def _subscription_pages(self, **params: str) -> Iterator[Any]:
+        expanded = {"status": "all", "expand": ["data.customer"], **params}
+        return self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), expanded)
+
+    def _with_all_items(self, subscription: StripeObject) -> StripeObject:
         """Stripe shows ten items of a subscription; the rest is listed on its own."""
         if has_more_items(subscription):
             params = {"subscription": subscription["id"]}
-            pages = self._pages(lambda c, p, o: c.v1.subscription_items.list(p, o), params, around)
+            pages = self._pages(lambda c, p, o: c.v1.subscription_items.list(p, o), params)
             try:
                 items = [item.to_dict() for page in pages for item in page.data]
             except NotAtStripe as error:  # of the list; the subscription was there a moment ago
@@ -110,25 +115,21 @@ class Stripe:
 
     def event(self, event_id: str) -> StripeObject:
         """Raises NotAtStripe."""
-        return self._call(lambda c, o: c.v1.events.retrieve(event_id, {}, o)).to_dict()
+        return self._object(lambda c, o: c.v1.events.retrieve(event_id, {}, o))
 
-    def events(self, around: Around = _at_once, **params: Any) -> Iterator[StripeObject]:
-        """Events, newest first; Stripe keeps them for 30 days. For commands.
-
-        around: how each page is asked for.
-        """
-        for page in self._pages(lambda c, p, o: c.v1.events.list(p, o), params, around):
+    def events(self, **params: Any) -> Iterator[StripeObject]:
+        """Events, newest first; Stripe keeps them for 30 days. For commands."""
+        for page in self._pages(lambda c, p, o: c.v1.events.list(p, o), params):
             yield from (event.to_dict() for event in page.data)
 
     def create_customer(self, metadata: dict[str, str], idempotency_key: str) -> str:
-        created = self._call(
-            lambda c, o: c.v1.customers.create({"metadata": metadata}, o), idempotency_key
-        )
+        params: Any = {"metadata": metadata}
+        created = self._call(lambda c, o: c.v1.customers.create(params, o), idempotency_key)
         return str(created.id)
 
     def customer(self, customer_id: str) -> StripeObject:
         """A deleted one is `{"deleted": True}` with its id. Raises NotAtStripe."""
-        return self._call(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o)).to_dict()
+        return self._object(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o))
 
     def is_gone(self, customer_id: str) -> bool:
         """Whether the customer was deleted, or never was there."""
@@ -139,62 +140,48 @@ class Stripe:
 
     def price(self, price_id: str) -> StripeObject:
         """Raises NotAtStripe, KeyForbidden."""
-        return self._call(
-            lambda c, o: c.v1.prices.retrieve(price_id, {}, o), optional=True
-        ).to_dict()
+        return self._object(lambda c, o: c.v1.prices.retrieve(price_id, {}, o), optional=True)
 
     def portal_configuration(self, configuration_id: str) -> StripeObject:
         """Raises NotAtStripe, KeyForbidden."""
-        found = self._call(
+        return self._object(
             lambda c, o: c.v1.billing_portal.configurations.retrieve(configuration_id, {}, o),
             optional=True,
         )
-        return found.to_dict()
 
-    def create_portal_session(self, params: dict[str, Any]) -> str:
+    def create_portal_session(self, params: Any) -> str:
         """The URL of a new session: a credential, never to be logged.
 
         Raises CustomerMissing, StripeRefused.
         """
-        created = self._call(
-            lambda c, o: c.v1.billing_portal.sessions.create(params, o)  # type: ignore[arg-type]
-        )
+        created = self._call(lambda c, o: c.v1.billing_portal.sessions.create(params, o))
         return str(created.url)
 
-    def create_checkout_session(
-        self, params: dict[str, Any], idempotency_key: str
-    ) -> tuple[str, bool]:
+    def create_checkout_session(self, params: Any, idempotency_key: str) -> tuple[str, bool]:
         """The URL of a session, and whether it is one that the key made before.
 
         Raises CustomerMissing, KeyInUse.
         """
-        created = self._call(
-            lambda c, o: c.v1.checkout.sessions.create(params, o),  # type: ignore[arg-type]
-            idempotency_key,
-        )
+        created = self._call(lambda c, o: c.v1.checkout.sessions.create(params, o), idempotency_key)
         headers = created.last_response.headers if created.last_response else {}
         return str(created.url), headers.get("Idempotent-Replayed") == "true"
 
     def checkout_session(self, session_id: str) -> StripeObject:
         """Raises NotAtStripe."""
-        found = self._call(lambda c, o: c.v1.checkout.sessions.retrieve(session_id, {}, o))
-        return found.to_dict()
+        return self._object(lambda c, o: c.v1.checkout.sessions.retrieve(session_id, {}, o))
 
     def newest_checkout_sessions(self, customer: str) -> list[StripeObject]:
         """A customer's sessions, newest first. Those that can be open (24 hours) are among them.
 
         Raises CustomerMissing.
         """
-        page = self._call(
-            lambda c, o: c.v1.checkout.sessions.list({"customer": customer, "limit": _PAGE}, o)
-        )
+        params: Any = {"customer": customer, "limit": _PAGE}
+        page = self._call(lambda c, o: c.v1.checkout.sessions.list(params, o))
         return [session.to_dict() for session in page.data]
 
     def expire_checkout_session(self, session_id: str) -> None:
         """Raises StripeRefused where it is not open any more."""
-        self._call(
-            lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o), may_come_late=True
-        )
+        self._call(lambda c, o: c.v1.checkout.sessions.expire(session_id, {}, o), late=True)
 
     def ping(self) -> None:
         """The cheapest question that our key must be allowed to ask anyway."""
@@ -203,7 +190,7 @@ class Stripe:
     @cached_property
     def _client(self) -> stripe.StripeClient:
         stripe.enable_telemetry = False  # else the SDK looks for a home directory to write to
-        session = _BudgetSession(self._settings.stripe_timeout)
+        session = _Session(self._settings.stripe_timeout)
         for scheme in ("https://", "http://"):
             session.mount(scheme, HTTPAdapter(_CONNECTIONS, _CONNECTIONS))
         base = self._settings.stripe_api_base
@@ -215,18 +202,19 @@ class Stripe:
         )
 
     def _pages(
-        self,
-        ask: Callable[[stripe.StripeClient, Any, Any], Any],
-        params: dict[str, Any],
-        around: Around,
+        self, ask: Callable[[stripe.StripeClient, Any, Any], Any], params: dict[str, Any]
     ) -> Iterator[Any]:
         params = {**params, "limit": _PAGE}
         while True:
-            page = around(lambda: self._call(lambda c, o: ask(c, params, o)))  # noqa: B023
+            page = self._call(lambda c, o: ask(c, params, o))
             yield page
             if not (getattr(page, "has_more", False) and page.data):
                 return
             params["starting_after"] = page.data[-1].id
+
+    def _object(self, ask: Callable[[stripe.StripeClient, Any], Any], **about: Any) -> StripeObject:
+        found: StripeObject = self._call(ask, **about).to_dict()
+        return found
 
     def _call(
         self,
@@ -234,20 +222,21 @@ class Stripe:
         key: str | None = None,
         *,
         optional: bool = False,
-        may_come_late: bool = False,
+        late: bool = False,
     ) -> T:
-        """optional, may_come_late: see stripe_errors.translated."""
+        """optional, late: see stripe_errors.translated."""
         options: dict[str, Any] = {"max_network_retries": self._retries()}
         if key:
             options["idempotency_key"] = key
-        try:
-            return ask(self._client, options)
-        except stripe.StripeError as error:
-            raise translated(error, optional, may_come_late) from error
-        except (AttributeError, TypeError) as error:
-            # The SDK trips over an error body that is not Stripe's: a proxy's on the way.
-            log(logging.ERROR, "stripe call failed", reason="garbage", exc_info=error)
-            raise StripeUnavailable from error
+
+        def once() -> T:
+            try:
+                return ask(self._client, options)
+            except stripe.StripeError as error:
+                raise translated(error, optional, late) from error
+
+        answer: T = self._retrying(once)
+        return answer
 
     def _retries(self) -> int:
         """One, where the first attempt leaves time for another."""
@@ -256,5 +245,4 @@ class Stripe:
 
 
 def _date(answer: Any) -> datetime | None:
-    response = answer.last_response
-    return None if response is None else header_date(response.headers)
+    return header_date(getattr(answer.last_response, "headers", None))

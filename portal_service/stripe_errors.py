@@ -11,7 +11,8 @@ from typing import Any
 import stripe
 
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, label, log, scrub
+from portal_service.log import log, scrub
+from portal_service.metrics import VENDOR_ERRORS, error_label
 
 _CURES = {
     "portal_not_configured": "Save the settings once in Stripe's dashboard, Settings > Billing > "
@@ -35,10 +36,6 @@ class StripeUnavailable(StripeFailed):
     """Raised when trying again can help: no answer, too many requests, a fault of Stripe's."""
 
     code = "stripe_unavailable"
-
-    def __init__(self, replayed: bool = False) -> None:
-        super().__init__()
-        self.replayed = replayed
 
 
 class KeyInUse(StripeUnavailable):
@@ -77,12 +74,12 @@ class NotAtStripe(StripeRefused):
 
 
 def translated(
-    error: stripe.StripeError, optional: bool = False, may_come_late: bool = False
+    error: stripe.StripeError, optional: bool = False, late: bool = False
 ) -> StripeFailed:
     """Stripe's error as ours. The log gets what an operator needs to mend it.
 
     optional: that our key may not ask this is no fault, and whoever asked tells it.
-    may_come_late: somebody else may have done it first, and then Stripe refuses it.
+    late: somebody else may have done it first, and then Stripe refuses it.
     """
     details = error.error
     code = getattr(details, "code", None) or error.code
@@ -94,10 +91,10 @@ def translated(
     if optional and error.http_status == 404:  # whatever the parameter is called
         translated = NotAtStripe(header_date(error.headers))
     level = logging.ERROR if translated.status >= 500 else logging.WARNING
-    lost_a_race = isinstance(translated, StripeRefused) and may_come_late
+    lost_a_race = isinstance(translated, StripeRefused) and late
     if lost_a_race or isinstance(translated, KeyInUse | KeyReused) or translated.replayed:
         level = logging.INFO  # two clicks at once: normal; and an old error was told before
-    VENDOR_ERRORS.labels("stripe", label(code or type(error).__name__)).inc()
+    VENDOR_ERRORS.labels("stripe", error_label(code or type(error).__name__)).inc()
     log(
         level,
         "stripe call failed",

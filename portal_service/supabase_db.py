@@ -4,6 +4,7 @@ no Stripe, no HTTP.
 
 import logging
 import re
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +14,10 @@ from supabase import Client, ClientOptions, create_client
 
 from portal_service import deadline
 from portal_service.config import Settings
-from portal_service.entitlement import Account, is_ignored_row
+from portal_service.entitlement import Account, by_merit, is_ignored_row
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS, label, log
+from portal_service.log import log
+from portal_service.metrics import VENDOR_ERRORS, error_label
 from portal_service.subscription import COLUMNS, Row
 
 ROW_COLUMNS = (*COLUMNS, "clerk_owner_id", "user_id", "revision", "created_at", "updated_at")
@@ -27,7 +29,7 @@ _REFUSALS = ("22", "23", "P0")
 # schema of its own that is not exposed.
 _SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
 _CONNECTIONS = 32
-PAGE = 500
+_PAGE = 500
 
 
 class DatabaseError(ServiceError):
@@ -57,40 +59,29 @@ class Database:
 
     def account(self, clerk_owner_id: str) -> Account:
         """The user, the customers and the rows of one owner, in one call."""
-        found = self._call(
-            "billing_account", clerk_owner_id=clerk_owner_id, livemode=self._settings.livemode
-        )
-        plans, ignored = self._settings.plans, self._settings.ignored_products
-        rows: list[Row] = []
-        ignored_rows: list[Row] = []
+        found = self._call_in_mode("billing_account", clerk_owner_id=clerk_owner_id)
+        settings, rows = self._settings, dict[bool, list[Row]]({False: [], True: []})
         for row in found["subscriptions"]:
-            (ignored_rows if is_ignored_row(row, plans, ignored) else rows).append(row)
+            ignored = is_ignored_row(row, settings.plans, settings.ignored_products)
+            rows[ignored].append(row)
         return Account(
             clerk_owner_id,
             found["user_id"],
             found["stripe_customer_id"],
-            tuple(rows),
-            tuple(ignored_rows),
+            by_merit(rows[False], settings.plans, settings.entitled_statuses),
+            tuple(rows[True]),
             frozenset(found["gone_customers"]),
         )
 
     def link_customer(self, clerk_owner_id: str, customer: str) -> None:
         """Keep whose customer this is. Raises ValueRefused where it is somebody else's."""
-        self._call(
-            "link_customer",
-            clerk_owner_id=clerk_owner_id,
-            livemode=self._settings.livemode,
-            stripe_customer_id=customer,
+        self._call_in_mode(
+            "link_customer", clerk_owner_id=clerk_owner_id, stripe_customer_id=customer
         )
 
     def mark_customer(self, customer: str, gone: bool) -> None:
         """Remember that Stripe no longer has a customer under our key, or that it has."""
-        self._call(
-            "mark_customer",
-            stripe_customer_id=customer,
-            livemode=self._settings.livemode,
-            gone=gone,
-        )
+        self._call_in_mode("mark_customer", stripe_customer_id=customer, gone=gone)
 
     def gone_customers(self) -> list[str]:
         """Those that Stripe no longer has, of the mode of our key. For commands."""
@@ -120,25 +111,24 @@ class Database:
         return rows[0] if rows else None
 
     def row(self, subscription_id: str) -> Row | None:
-        query = self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
-        rows = self._execute(query.eq("stripe_subscription_id", subscription_id).limit(1))
+        rows = self._execute(self._rows().eq("stripe_subscription_id", subscription_id).limit(1))
         return rows[0] if rows else None
 
-    def rows(self, after: str = "", customer: str | None = None) -> list[Row]:
-        """A page of the rows of both modes, by subscription id; empty at the end. For commands.
-
-        after: the subscription id that the page before ended with.
-        """
-        query = self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
-        query = query.gt("stripe_subscription_id", after).order("stripe_subscription_id")
-        if customer:
-            query = query.eq("stripe_customer_id", customer)
-        found: list[Row] = self._execute(query.limit(PAGE))
-        return found
+    def rows(self, customer: str | None = None) -> Iterator[Row]:
+        """The rows of both modes, by subscription id, page by page. For commands."""
+        last = ""
+        while True:
+            query = self._rows().gt("stripe_subscription_id", last).order("stripe_subscription_id")
+            if customer:
+                query = query.eq("stripe_customer_id", customer)
+            page: list[Row] = self._execute(query.limit(_PAGE))
+            yield from page
+            if not page:
+                return
+            last = page[-1]["stripe_subscription_id"]
 
     def rows_by_id(self, subscription_ids: list[str]) -> dict[str, Row]:
-        query = self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
-        rows = self._execute(query.in_("stripe_subscription_id", subscription_ids))
+        rows = self._execute(self._rows().in_("stripe_subscription_id", subscription_ids))
         return {row["stripe_subscription_id"]: row for row in rows}
 
     def owner_of_customer(self, customer: str) -> str | None:
@@ -160,10 +150,8 @@ class Database:
     def missing_schema(self) -> str | None:
         """The first thing that the migrations would have made, by name; None when all is there."""
         try:
-            self._execute(
-                self._client.table("subscriptions").select(",".join(ROW_COLUMNS)).limit(1)
-            )
-            self._call("billing_account", clerk_owner_id="", livemode=self._settings.livemode)
+            self._execute(self._rows().limit(1))
+            self._call_in_mode("billing_account", clerk_owner_id="")
         except DatabaseError as error:
             if error.database_code in _SCHEMA_CODES:
                 return _missing_name(error.message)
@@ -195,8 +183,14 @@ class Database:
         seconds = deadline.attempt(self._settings.database_timeout)
         request.extensions["timeout"] = httpx.Timeout(seconds).as_dict()
 
+    def _rows(self) -> Any:
+        return self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
+
     def _call(self, function: str, **arguments: Any) -> Any:
         return self._execute(self._client.rpc(function, arguments))
+
+    def _call_in_mode(self, function: str, **arguments: Any) -> Any:
+        return self._call(function, livemode=self._settings.livemode, **arguments)
 
     def _execute(self, query: Any) -> Any:
         try:
@@ -219,7 +213,7 @@ class Database:
             return query.execute().data
 
     def _failed(self, code: str, message: str) -> DatabaseError:
-        VENDOR_ERRORS.labels("supabase", label(code)).inc()
+        VENDOR_ERRORS.labels("supabase", error_label(code)).inc()
         level = logging.INFO if code in _CONFLICTS else logging.ERROR
         log(level, "supabase call failed", code=code, vendor_message=message)
         kind = ValueRefused if code[:2] in _REFUSALS and len(code) == 5 else DatabaseError

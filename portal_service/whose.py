@@ -1,8 +1,8 @@
 """Whose a subscription is: whom Stripe's metadata names, and whether it is any business of ours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from portal_service.config import Plan, Settings
+from portal_service.config import Settings
 from portal_service.subscription import (
     StripeObject,
     clerk_owner_of,
@@ -14,25 +14,33 @@ from portal_service.subscription import (
 from portal_service.supabase_db import Database
 
 
-def named_owner(
-    subscription: StripeObject, plans: Sequence[Plan], of_sessions: Iterable[str] = ()
-) -> str | None:
-    """Whom the metadata names: the subscription's, its checkout sessions', its customer's. It
-    counts only on a subscription to one of our plans: others may write anything there.
-    """
-    if not is_ours(subscription, plans):
-        return None
-    named = [clerk_owner_of(subscription), *of_sessions, clerk_owner_of_customer(subscription)]
-    return next((name for name in named if name), None)
+class Whose:
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
 
+    def named_owner(
+        self, subscription: StripeObject, of_sessions: Iterable[str] = ()
+    ) -> str | None:
+        """Whom the metadata names: the subscription's, its checkout sessions', its customer's. It
+        counts only on a subscription to one of our plans: others may write anything there.
+        """
+        if not is_ours(subscription, self._settings.plans):
+            return None
+        named = [clerk_owner_of(subscription), *of_sessions, clerk_owner_of_customer(subscription)]
+        return next((name for name in named if name), None)
 
-def is_somebody_elses(subscription: StripeObject, settings: Settings, database: Database) -> bool:
-    """Whether one that has no row is none of our business: none of our plans, and no customer whom
-    we know, or nothing but ignored products.
-    """
-    customer = customer_of(subscription)
-    if is_ours(subscription, settings.plans):
-        return False
-    if customer is None or is_ignored(subscription, settings.plans, settings.ignored_products):
-        return True
-    return not database.knows_customer(customer)
+    def is_ignored(self, subscription: StripeObject) -> bool:
+        """Whether it is of nothing but ignored products."""
+        return is_ignored(subscription, self._settings.plans, self._settings.ignored_products)
+
+    def is_somebody_elses(self, subscription: StripeObject) -> bool:
+        """Whether one that has no row is none of our business: none of our plans, and no customer
+        whom we know, or nothing but ignored products.
+        """
+        customer = customer_of(subscription)
+        if is_ours(subscription, self._settings.plans):
+            return False
+        if customer is None or self.is_ignored(subscription):
+            return True
+        return not self._database.knows_customer(customer)

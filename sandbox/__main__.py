@@ -1,19 +1,16 @@
 """`python -m sandbox`: everything at once, one address, until Ctrl-C."""
 
 import os
-import signal
-import socket
 import sys
-import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from flask import Flask, Response, send_file
 from flask.typing import ResponseReturnValue
 
 from sandbox import control
+from sandbox.command_line import CannotStart, check_port, port_number, stop_signals
 from sandbox.service import ROOT, Service, ServiceFailed
 from sandbox.stripe.store import StripeStore
 from sandbox.web import Server
@@ -43,12 +40,8 @@ A token lives for a minute, as Clerk's do.
 Data is kept in {data}; `make clean` removes it. Ctrl-C stops everything."""
 
 
-class CannotStart(Exception):
-    """One line for the person who typed the command."""
-
-
 def main() -> int:
-    stopped = _stop_signals()
+    stopped = stop_signals()
     try:
         with ExitStack() as running:
             service, store = _start(running, os.environ)
@@ -123,32 +116,11 @@ def _page() -> Flask:
 def _port(environ: Mapping[str, str]) -> int:
     """Where the sandbox is to be. Raises CannotStart where it can't be there."""
     value = environ.get("SANDBOX_PORT") or "8000"
-    if not (value.isascii() and value.isdigit() and int(value) <= 65535):
+    number = port_number(value)
+    if number is None:
         raise CannotStart(f"SANDBOX_PORT is a port number, not {value!r}.")
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", int(value)))
-        except OSError as error:
-            raise CannotStart(
-                f"Port {value} is not free ({error.strerror}). Take another: SANDBOX_PORT=8001"
-            ) from error
-    return int(value)
-
-
-def _stop_signals() -> threading.Event:
-    """Set by Ctrl-C, SIGTERM and a closed terminal.
-
-    An event, not an exception, which could fall between a process' start and the note to end it.
-    """
-    stopped = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    return stopped
+    check_port(number, "127.0.0.1", "Take another: SANDBOX_PORT=8001")
+    return number
 
 
 def _welcome(world: World, service: Service, app_url: str, data: Path) -> None:

@@ -3,17 +3,20 @@
 import base64
 import json
 import secrets
+import sys
 import time
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from flask import Flask, jsonify
+from flask import Blueprint, Flask, jsonify
 from flask.typing import ResponseReturnValue
 from jwt import PyJWS
 from jwt.algorithms import RSAAlgorithm
 from werkzeug.exceptions import HTTPException
 
+from sandbox import control_requests
+from sandbox.command_line import parser, serve
 from sandbox.faults import Faults
 
 LIFETIME_SECONDS = 60
@@ -104,3 +107,55 @@ def _clerk_error(error: HTTPException) -> ResponseReturnValue:
 
 def _error(code: str, message: str) -> dict[str, Any]:
     return {"errors": [{"code": code, "message": message, "long_message": message}]}
+
+
+DESCRIPTION = """A stand-in for Clerk: signs session tokens as Clerk does (RS256, version 2) and
+serves the key set that verifies them. It has no sign-in page, no users and no Backend API. Its
+keys are new at each start."""
+
+WELCOME = """\
+Clerk's stand-in is at {url} (Ctrl-C stops it; its tokens are then worthless)
+
+  Issuer           {issuer}
+  Key set          {issuer}{path}
+  Publishable key  {publishable_key}
+  A session token, for a minute:
+    curl {url}/_sandbox/session -d '{{"clerk_id": "user_ada"}}'
+    curl {url}/_sandbox/session -d '{{"clerk_id": "user_ada", "claims": {{"azp": "https://…"}}}}'"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m sandbox.clerk`: on its own, for anybody's tests."""
+    options = parser("sandbox.clerk", DESCRIPTION, port=12112)
+    options.add_argument(
+        "--issuer", metavar="URL", help="what tokens name as issuer (default: the address)"
+    )
+    chosen = options.parse_args(arguments)
+    faults = Faults()
+    clerk = Clerk(faults)
+    app = clerk.app()
+    app.register_blueprint(_control(clerk, faults))
+
+    def welcome(url: str) -> str:
+        clerk.issuer = (chosen.issuer or url).rstrip("/")
+        return WELCOME.format(
+            url=url, issuer=clerk.issuer, path=JWKS_PATH, publishable_key=clerk.publishable_key
+        )
+
+    return serve(app, chosen, welcome)
+
+
+def _control(clerk: Clerk, faults: Faults) -> Blueprint:
+    control = control_requests.blueprint(faults)
+
+    @control.post("/session")
+    def session() -> ResponseReturnValue:
+        given = control_requests.body("clerk_id", "claims")
+        claims = control_requests.claims(given)
+        return {"token": clerk.session_token(control_requests.text(given, "clerk_id"), **claims)}
+
+    return control
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -12,15 +12,15 @@ from sandbox.clerk import Clerk
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.postgres import reset as empty_tables
+from sandbox.stripe import API_KEY as STRIPE_KEY
+from sandbox.stripe import WEBHOOK_SECRET
 from sandbox.stripe import api as stripe_api
 from sandbox.stripe.state import StripeState
 from sandbox.stripe.webhooks import Webhooks
+from sandbox.supabase import JWT_SECRET
 from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 
-STRIPE_KEY = "sk_test_sandbox"
-WEBHOOK_SECRET = "whsec_sandbox"
-JWT_SECRET = "the sandbox's own, known to everyone: it guards nothing"
 PLANS = "pro=price_pro,prod_pro;team=price_team,prod_team"
 WEBHOOK_PATH = "/api/stripe/webhook"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from portal_service import deadline
-from portal_service.observability import LOGGER
+from portal_service.log import LOGGER
 
 # A busy machine is no bug.
 settings.register_profile("unhurried", deadline=None)

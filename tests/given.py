@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal_service.config import Plan, Settings
-from portal_service.entitlement import Account
+from portal_service.entitlement import Account, by_merit
 from portal_service.mirror import OUR_RELEASE
 from portal_service.subscription import COLUMNS
 
@@ -176,7 +176,8 @@ def account(
     ignored_rows: tuple[Json, ...] = (),
     gone: Iterable[str] = (),
 ) -> Account:
-    return Account("user_ada", user_id, linked_customer, rows, ignored_rows, frozenset(gone))
+    best_first = by_merit(rows, PLANS, ENTITLED)
+    return Account("user_ada", user_id, linked_customer, best_first, ignored_rows, frozenset(gone))
 
 
 def snapshot_event(kind: str, snapshot: Json, **changes: Any) -> Json:

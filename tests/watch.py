@@ -19,7 +19,7 @@ from flask import Flask, Response, request_finished
 from prometheus_client import REGISTRY, generate_latest
 
 from portal_service.config import Settings
-from portal_service.observability import LOGGER, JsonFormatter, TextFormatter
+from portal_service.log import LOGGER, JsonFormatter, TextFormatter
 from sandbox.clerk import Clerk
 
 FORMATTERS = {
@@ -120,7 +120,7 @@ def nothing_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
 
     monkeypatch.setattr(Clerk, "sign", signed)
     monkeypatch.setattr(Settings, "__post_init__", settled)
-    LOGGER.filters.insert(0, watch.look_at_record)  # before the one that blots out
+    LOGGER.filters.insert(0, watch.look_at_record)  # before the one that removes
     request_finished.connect(watch.look_at_answer)
     yield watch
     request_finished.disconnect(watch.look_at_answer)

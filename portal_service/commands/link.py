@@ -4,18 +4,18 @@ so: a payment link, the dashboard, another system before this one.
 
 import re
 import sys
+from dataclasses import dataclass
 
 import click
 from flask.cli import with_appcontext
 
-from portal_service.commands.patience import patiently
+from portal_service.commands.retry import retrying
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
-from portal_service.services import Services, services
+from portal_service.services import Services, current_services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import StripeObject
 from portal_service.supabase_db import ValueRefused
-from portal_service.whose import named_owner
 
 
 class _Refused(Exception):
@@ -37,12 +37,11 @@ def link(owner: str, customer: str, yes: bool) -> None:
         if not re.fullmatch(rf"{prefix}_\w+", value, re.ASCII):
             raise click.BadParameter(f"{value} is not of the form {name}")
     try:
-        account = services().database.account(owner)
-        subscriptions = _subscriptions(services(), account, customer)
-        _show(services(), account, customer, subscriptions)
+        claim = _Claim.of(retrying(current_services()), owner, customer)
+        claim.show()
         if not yes and _at_a_terminal():
             click.confirm("Write this?", abort=True)
-        _claim(services(), account, customer, subscriptions)
+        claim.write()
     except _Refused as reason:
         click.echo(str(reason), err=True)
         raise SystemExit(1) from reason
@@ -55,93 +54,97 @@ def _at_a_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _subscriptions(of: Services, account: Account, customer: str) -> list[StripeObject]:
-    """What Stripe has of the customer, once it is sure that it can be this owner's."""
-    mode = "live" if of.settings.livemode else "test"
-    try:
-        found = patiently(lambda: of.stripe.customer(customer))
-    except (NotAtStripe, CustomerMissing) as error:
-        raise _Refused(
-            f"Stripe has no customer {customer} in {mode} mode under STRIPE_SECRET_KEY: "
-            "is it of the other mode, or of another account?"
-        ) from error
-    if found.get("deleted"):
-        raise _Refused(f"{customer} was deleted at Stripe: it can't pay for anybody.")
-    _refuse_somebody_elses(of, account, customer)
-    subscriptions = patiently(lambda: of.stripe.subscriptions_of(customer))[0]
-    if not _becomes_the_linked_one(account, customer):
-        _refuse_what_no_link_claims(of, account, customer, subscriptions)
-    return subscriptions
+@dataclass
+class _Claim:
+    """What is to be claimed: the customer, and what Stripe has of it."""
 
+    services: Services
+    account: Account
+    customer: str
+    subscriptions: list[StripeObject]
 
-def _refuse_what_no_link_claims(
-    of: Services, account: Account, customer: str, subscriptions: list[StripeObject]
-) -> None:
-    """Beside a customer that stays linked, only the rows of this one can be claimed."""
-    if not subscriptions:
-        raise _Refused(
-            f"{customer} has no subscription to claim, and {account.clerk_owner_id} keeps "
-            f"{account.linked_customer}."
-        )
-    for subscription in subscriptions:
-        named = named_owner(subscription, of.settings.plans)
-        if named not in (None, account.clerk_owner_id):
-            raise _Refused(f"{customer}: the metadata of {subscription['id']} names {named}.")
-
-
-def _refuse_somebody_elses(of: Services, account: Account, customer: str) -> None:
-    owners = {of.database.owner_of_customer(customer)}
-    for row in of.database.rows(customer=customer):
-        owners.add(row["clerk_owner_id"])
-        if row["user_id"] is not None and str(row["user_id"]) != account.user_id:
-            owners.add(f"the app's user {row['user_id']}")
-    others = owners - {None, account.clerk_owner_id}
-    if others:
-        raise _Refused(
-            f"{customer} belongs to {', '.join(map(str, others))}: a link is never moved."
-        )
-
-
-def _show(of: Services, account: Account, customer: str, subscriptions: list[StripeObject]) -> None:
-    mode = "live" if of.settings.livemode else "test"
-    click.echo(f"{customer} ({mode} mode) will belong to {account.clerk_owner_id}:")
-    for subscription in subscriptions:
-        click.echo(f"  {subscription['id']} {subscription['status']}")
-    if not subscriptions:
-        click.echo("  no subscriptions yet")
-    if account.user_id is None:
-        click.echo("The app's tables don't know this user (yet); that is no obstacle.")
-    if not _becomes_the_linked_one(account, customer):
-        click.echo(f"{account.linked_customer} stays the customer that checkout sells to.")
-
-
-def _becomes_the_linked_one(account: Account, customer: str) -> bool:
-    linked = account.linked_customer
-    return linked in (None, customer) or linked in account.gone_customers
-
-
-def _claim(
-    of: Services, account: Account, customer: str, subscriptions: list[StripeObject]
-) -> None:
-    owner = account.clerk_owner_id
-    if _becomes_the_linked_one(account, customer):
+    @classmethod
+    def of(cls, services: Services, owner: str, customer: str) -> "_Claim":
+        """Raises _Refused where the customer can't be this owner's."""
+        account = services.database.account(owner)
         try:
-            of.database.link_customer(owner, customer)
-        except ValueRefused as error:
-            raise _Refused(f"{customer} became somebody else's meanwhile.") from error
-    for subscription in subscriptions:
-        name = subscription["id"]
-        outcome = patiently(lambda: of.mirror.refresh(name, owner))  # noqa: B023
-        click.echo(f"{name}: {outcome}")
-    rows = of.database.rows_by_id([subscription["id"] for subscription in subscriptions])
-    missed = [
-        subscription["id"]
-        for subscription in subscriptions
-        if rows.get(subscription["id"], {}).get("clerk_owner_id") != owner
-    ]
-    if missed:
-        raise _Refused(
-            f"{', '.join(missed)} of {customer} could not be claimed: none of STRIPE_PLANS' prices "
-            "and products, or not what is asked about."
+            found = services.stripe.customer(customer)
+        except (NotAtStripe, CustomerMissing) as error:
+            raise _Refused(
+                f"Stripe has no customer {customer} in {services.settings.mode} mode under "
+                "STRIPE_SECRET_KEY: is it of the other mode, or of another account?"
+            ) from error
+        if found.get("deleted"):
+            raise _Refused(f"{customer} was deleted at Stripe: it can't pay for anybody.")
+        claim = cls(services, account, customer, [])
+        claim._refuse_somebody_elses()
+        claim.subscriptions, _ = services.stripe.subscriptions_of(customer)
+        if not claim._becomes_the_linked_one:
+            claim._refuse_what_no_link_claims()
+        return claim
+
+    @property
+    def _becomes_the_linked_one(self) -> bool:
+        linked = self.account.linked_customer
+        return linked in (None, self.customer) or linked in self.account.gone_customers
+
+    def _refuse_somebody_elses(self) -> None:
+        database, account = self.services.database, self.account
+        owners = {database.owner_of_customer(self.customer)}
+        for row in database.rows(self.customer):
+            owners.add(row["clerk_owner_id"])
+            if row["user_id"] is not None and str(row["user_id"]) != account.user_id:
+                owners.add(f"the app's user {row['user_id']}")
+        others = owners - {None, account.clerk_owner_id}
+        if others:
+            names = ", ".join(map(str, others))
+            raise _Refused(f"{self.customer} belongs to {names}: a link is never moved.")
+
+    def _refuse_what_no_link_claims(self) -> None:
+        """Beside a customer that stays linked, only the rows of this one can be claimed."""
+        owner = self.account.clerk_owner_id
+        if not self.subscriptions:
+            raise _Refused(
+                f"{self.customer} has no subscription to claim, and {owner} keeps "
+                f"{self.account.linked_customer}."
+            )
+        for one in self.subscriptions:
+            named = self.services.mirror.whose.named_owner(one)
+            if named not in (None, owner):
+                raise _Refused(f"{self.customer}: the metadata of {one['id']} names {named}.")
+
+    def show(self) -> None:
+        account, mode = self.account, self.services.settings.mode
+        click.echo(f"{self.customer} ({mode} mode) will belong to {account.clerk_owner_id}:")
+        for subscription in self.subscriptions:
+            click.echo(f"  {subscription['id']} {subscription['status']}")
+        if not self.subscriptions:
+            click.echo("  no subscriptions yet")
+        if account.user_id is None:
+            click.echo("The app's tables don't know this user (yet); that is no obstacle.")
+        if not self._becomes_the_linked_one:
+            click.echo(f"{account.linked_customer} stays the customer that checkout sells to.")
+
+    def write(self) -> None:
+        """Raises _Refused where not all could be claimed."""
+        database, customer, owner = (
+            self.services.database,
+            self.customer,
+            self.account.clerk_owner_id,
         )
-    click.echo(f"{customer} belongs to {owner}.")
+        if self._becomes_the_linked_one:
+            try:
+                database.link_customer(owner, customer)
+            except ValueRefused as error:
+                raise _Refused(f"{customer} became somebody else's meanwhile.") from error
+        names = [subscription["id"] for subscription in self.subscriptions]
+        for name in names:
+            click.echo(f"{name}: {self.services.mirror.refresh(name, owner)}")
+        rows = database.rows_by_id(names)
+        missed = [n for n in names if rows.get(n, {}).get("clerk_owner_id") != owner]
+        if missed:
+            raise _Refused(
+                f"{', '.join(missed)} of {customer} could not be claimed: none of STRIPE_PLANS' "
+                "prices and products, or not what is asked about."
+            )
+        click.echo(f"{customer} belongs to {owner}.")

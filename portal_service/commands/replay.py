@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 import click
 from flask.cli import with_appcontext
 
-from portal_service.commands.patience import patiently
+from portal_service.commands.retry import retrying
 from portal_service.errors import ServiceError
-from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS, Event, Outcome
-from portal_service.services import Services, services
+from portal_service.events import USED_EVENTS, Event
+from portal_service.mirror import Outcome
+from portal_service.services import Services, current_services
 
-TYPES = sorted(SUBSCRIPTION_EVENTS | CHECKOUT_EVENTS)
+TYPES = sorted(USED_EVENTS)
 _KEPT_DAYS = 30
 
 
@@ -25,10 +26,11 @@ def replay(ids: str | None, kind: str | None) -> None:
 
     Goes on past an event that fails. Exits with 1 if any did.
     """
+    services = retrying(current_services())
     counts: Counter[str] = Counter()
     try:
-        for event_id, event in _events(services(), ids, kind):
-            counts[_outcome(services(), event_id, event)] += 1
+        for event_id, event in _events(services, ids, kind):
+            counts[_outcome(services, event_id, event)] += 1
     except ServiceError as error:
         click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again.", err=True)
         raise SystemExit(1) from error
@@ -37,25 +39,24 @@ def replay(ids: str | None, kind: str | None) -> None:
         raise SystemExit(1)
 
 
-def _events(of: Services, ids: str | None, kind: str | None) -> Iterable[tuple[str, Event | None]]:
+def _events(
+    services: Services, ids: str | None, kind: str | None
+) -> Iterable[tuple[str, Event | None]]:
     if ids:
-        return _by_id(of, [part.strip() for part in ids.split(",") if part.strip()], kind)
+        return _by_id(services, [part.strip() for part in ids.split(",") if part.strip()], kind)
     since = int(time.time()) - _KEPT_DAYS * 86_400
-    undelivered = list(
-        of.stripe.events(
-            patiently,
-            delivery_success=False,
-            types=[kind] if kind else TYPES,
-            created={"gte": since},
-        )
+    undelivered = services.stripe.events(
+        delivery_success=False, types=[kind] if kind else TYPES, created={"gte": since}
     )
-    return [(event["id"], event) for event in reversed(undelivered)]
+    return [(event["id"], event) for event in reversed(list(undelivered))]
 
 
-def _by_id(of: Services, ids: list[str], kind: str | None) -> Iterator[tuple[str, Event | None]]:
+def _by_id(
+    services: Services, ids: list[str], kind: str | None
+) -> Iterator[tuple[str, Event | None]]:
     for event_id in ids:
         try:
-            event = patiently(lambda: of.stripe.event(event_id))  # noqa: B023
+            event = services.stripe.event(event_id)
         except ServiceError as error:
             click.echo(f"{event_id}: {error.code}", err=True)
             yield event_id, None
@@ -64,16 +65,13 @@ def _by_id(of: Services, ids: list[str], kind: str | None) -> Iterator[tuple[str
                 yield event_id, event
 
 
-def _outcome(of: Services, event_id: str, event: Event | None) -> Outcome | str:
+def _outcome(services: Services, event_id: str, event: Event | None) -> Outcome | str:
     if event is None:
         return "failed"
     try:
-        outcome = patiently(lambda: of.mirror.apply(event))
+        outcome = services.mirror.apply(event)
     except ServiceError as error:
         click.echo(f"{event_id}: {error.code}", err=True)
-        return "failed"
-    except Exception as error:  # a malformed event must not keep the others out
-        click.echo(f"{event_id}: malformed ({type(error).__name__})", err=True)
         return "failed"
     click.echo(f"{event_id} {event['type']}: {outcome}")
     return outcome

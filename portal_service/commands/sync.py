@@ -1,11 +1,12 @@
 """`flask portal sync`: makes the table equal to Stripe, or shows where it differs.
 
-Compares in bulk, and repairs one by one through the mirror's refresh: safe beside live webhooks.
+Compares in bulk, and repairs one by one by the mirror's refresh: safe while webhooks come.
 """
 
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Literal
@@ -13,12 +14,12 @@ from typing import Literal
 import click
 from flask.cli import with_appcontext
 
-from portal_service.commands.account import AnotherAccount, refuse_another_account, row_pages
-from portal_service.commands.patience import PAUSE_SECONDS, patiently
+from portal_service.commands.account import AnotherAccount, refuse_another_account
+from portal_service.commands.retry import PAUSE_SECONDS, retrying
 from portal_service.commands.sync_report import Difference, Report
 from portal_service.errors import ServiceError
-from portal_service.mirror import SUBSCRIPTION_EVENTS
-from portal_service.services import Services, services
+from portal_service.events import SUBSCRIPTION_EVENTS
+from portal_service.services import Services, current_services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import (
     ENDED,
@@ -26,11 +27,9 @@ from portal_service.subscription import (
     StripeObject,
     customer_of,
     differences,
-    is_ignored,
     is_running_at_stripe,
     row_of,
 )
-from portal_service.whose import is_somebody_elses, named_owner
 
 _BATCH = 100
 _LINE_EVERY = 1000
@@ -63,161 +62,150 @@ def sync(
     """
     if sum(option is not None for option in (customer, since, starting_after)) > 1:
         raise click.UsageError("--customer, --since and --starting-after exclude each other.")
-    progress: Progress = "none" if as_json else "bar" if sys.stderr.isatty() else "lines"
-    report = Report()
+    run = _Run(retrying(current_services()), dry_run)
+    report = run.report
     try:
-        refuse_another_account(services())
-        wanted = _wanted(services(), customer, since, starting_after)
-        listed = _deal_with(services(), report, wanted, dry_run, progress)
+        refuse_another_account(run.services)
+        wanted = _wanted(run.services, customer, since, starting_after)
+        listed = run.compare_all(wanted, _progress(as_json))
         report.last = None  # from here on only a run from the start is a whole one
         if starting_after:
             click.echo("Rows that Stripe no longer lists take a run from the start.", err=True)
         elif not since:
-            _deal_with_unlisted(services(), report, listed, customer, dry_run)
-            if not dry_run:
-                _ask_about_gone_customers(services(), customer)
+            run.compare_unlisted(listed, customer)
     except AnotherAccount as error:
         click.echo(str(error), err=True)
         raise SystemExit(2) from error
     except ServiceError as error:
-        hint = (
-            f" with --starting-after {report.last}"
-            if report.last and not (customer or since)
-            else ""
-        )
-        click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again{hint}.", err=True)
+        goes_on = report.last and not (customer or since)
+        where = f" with --starting-after {report.last}" if goes_on else ""
+        click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again{where}.", err=True)
         raise SystemExit(1) from error
     report.show(dry_run, as_json)
     if report.failed or (dry_run and report.differences):
         raise SystemExit(1)
 
 
+def _progress(as_json: bool) -> Progress:
+    if as_json:
+        return "none"
+    return "bar" if sys.stderr.isatty() else "lines"
+
+
 def _wanted(
-    of: Services, customer: str | None, since: datetime | None, after: str | None
+    services: Services, customer: str | None, since: datetime | None, after: str | None
 ) -> Iterable[StripeObject]:
     if customer:
         try:
-            return of.stripe.subscriptions_of(customer, patiently)[0]
+            return services.stripe.subscriptions_of(customer)[0]
         except CustomerMissing:
-            return []  # what we hold of it is compared with nothing, below
+            return []  # what we hold of it is compared with nothing, in compare_unlisted
     if since:
-        return _changed(of, since.replace(tzinfo=UTC))
-    return of.stripe.all_subscriptions(after, patiently)
+        return _changed(services, since.replace(tzinfo=UTC))
+    return services.stripe.all_subscriptions(after)
 
 
-def _ask_about_gone_customers(of: Services, customer: str | None) -> None:
-    for gone in of.database.gone_customers():
-        if customer in (None, gone) and not patiently(lambda: of.stripe.is_gone(gone)):  # noqa: B023
-            of.database.mark_customer(gone, gone=False)
-
-
-def _changed(of: Services, since: datetime) -> Iterator[StripeObject]:
-    events = of.stripe.events(
-        patiently, types=sorted(SUBSCRIPTION_EVENTS), created={"gte": int(since.timestamp())}
+def _changed(services: Services, since: datetime) -> Iterator[StripeObject]:
+    events = services.stripe.events(
+        types=sorted(SUBSCRIPTION_EVENTS), created={"gte": int(since.timestamp())}
     )
     for subscription_id in dict.fromkeys(event["data"]["object"]["id"] for event in events):
         try:
-            yield patiently(lambda: of.stripe.subscription(subscription_id)[0])  # noqa: B023
+            yield services.stripe.subscription(subscription_id)[0]
         except NotAtStripe:
             continue
 
 
-def _deal_with(
-    of: Services,
-    report: Report,
-    subscriptions: Iterable[StripeObject],
-    dry_run: bool,
-    progress: Progress,
-) -> set[str]:
-    """Compare, and repair, batch by batch. Returns the ids of all that Stripe listed."""
-    listed: set[str] = set()
-    with click.progressbar(
-        subscriptions, label="Comparing with Stripe", file=sys.stderr, hidden=progress != "bar"
-    ) as bar:
-        remaining = iter(bar)
-        while batch := list(islice(remaining, _BATCH)):
-            to_do = _compare(of, report, batch)
-            if not dry_run:
-                _repair(of, report, to_do)
-            listed |= {subscription["id"] for subscription in batch}
-            report.seen, report.last = len(listed), batch[-1]["id"]
-            if progress == "lines" and report.seen % _LINE_EVERY == 0:
-                click.echo(f"{report.seen} subscriptions compared", err=True)
-    return listed
+@dataclass
+class _Run:
+    services: Services
+    dry_run: bool
+    report: Report = field(default_factory=Report)
 
+    def compare_all(self, subscriptions: Iterable[StripeObject], progress: Progress) -> set[str]:
+        """Compare, and repair, batch by batch. Returns the ids of all that Stripe listed."""
+        report, listed = self.report, set[str]()
+        with click.progressbar(
+            subscriptions, label="Comparing with Stripe", file=sys.stderr, hidden=progress != "bar"
+        ) as bar:
+            remaining = iter(bar)
+            while batch := list(islice(remaining, _BATCH)):
+                self._compare_batch(batch)
+                listed |= {subscription["id"] for subscription in batch}
+                report.seen, report.last = len(listed), batch[-1]["id"]
+                if progress == "lines" and report.seen % _LINE_EVERY == 0:
+                    click.echo(f"{report.seen} subscriptions compared", err=True)
+        return listed
 
-def _compare(of: Services, report: Report, batch: list[StripeObject]) -> list[str]:
-    """Note where the rows differ from these subscriptions. Returns the ids to be refreshed."""
-    rows = of.database.rows_by_id([subscription["id"] for subscription in batch])
-    to_do = []
-    for subscription in batch:
-        row = rows.get(subscription["id"])
-        if row is None and is_somebody_elses(subscription, of.settings, of.database):
-            continue
-        if _note(of, report, row, subscription):
-            to_do.append(subscription["id"])
-        customer = customer_of(subscription)
-        if customer and is_running_at_stripe(subscription):
-            report.running_of_customer.setdefault(customer, []).append(subscription["id"])
-    return to_do
-
-
-def _note(of: Services, report: Report, row: Row | None, subscription: StripeObject) -> bool:
-    """Note the differences of one row. Returns whether it is to be refreshed."""
-    name, said = subscription["id"], row_of(subscription, of.settings.plans, None)
-    if said["status"] not in ENDED and _is_unclaimed(of, row, subscription):
-        report.unclaimed[name] = said["stripe_customer_id"]
-    if row is None:
-        report.differences.append(Difference(name, "status", None, said["status"]))
-        return True
-    found = [
-        Difference(name, column, here, there)
-        for column, (here, there) in differences(row, said).items()
-    ]
-    report.differences += found
-    return bool(found) or row["user_id"] is None
-
-
-def _is_unclaimed(of: Services, row: Row | None, subscription: StripeObject) -> bool:
-    """Whether nobody is known who owns it; for one without a row, whether nobody will be."""
-    if row is not None and (row["clerk_owner_id"] or row["user_id"]):
-        return False
-    if is_ignored(subscription, of.settings.plans, of.settings.ignored_products):
-        return False
-    if named_owner(subscription, of.settings.plans):
-        return False
-    customer = customer_of(subscription)
-    return customer is None or of.database.owner_of_customer(customer) is None
-
-
-def _deal_with_unlisted(
-    of: Services, report: Report, listed: set[str], customer: str | None, dry_run: bool
-) -> None:
-    """Rows that Stripe did not list: deleted test data, or written since."""
-    for page in row_pages(of, customer):
-        for row in page:
+    def compare_unlisted(self, listed: set[str], customer: str | None) -> None:
+        """Rows that Stripe did not list: deleted test data, or written since."""
+        for row in self.services.database.rows(customer):
             known = row["stripe_subscription_id"] in listed or row["status"] in ENDED
-            if known or row["livemode"] not in (None, of.settings.livemode):
+            if not known and row["livemode"] in (None, self.services.settings.livemode):
+                self._compare_unlisted(row)
+        if not self.dry_run:
+            self._ask_about_gone_customers(customer)
+
+    def _compare_batch(self, batch: list[StripeObject]) -> None:
+        services = self.services
+        rows = services.database.rows_by_id([subscription["id"] for subscription in batch])
+        to_do = []
+        for subscription in batch:
+            row = rows.get(subscription["id"])
+            if row is None and services.mirror.whose.is_somebody_elses(subscription):
                 continue
-            if _note_unlisted(of, report, row) and not dry_run:
-                _repair(of, report, [row["stripe_subscription_id"]])
+            if self._differs(row, subscription):
+                to_do.append(subscription["id"])
+            customer = customer_of(subscription)
+            if customer and is_running_at_stripe(subscription):
+                self.report.running_of_customer.setdefault(customer, []).append(subscription["id"])
+        for name in to_do:
+            self._repair(name)
 
-
-def _note_unlisted(of: Services, report: Report, row: Row) -> bool:
-    name = row["stripe_subscription_id"]
-    try:
-        subscription = patiently(lambda: of.stripe.subscription(name)[0])
-    except NotAtStripe:
-        report.differences.append(Difference(name, "status", row["status"], None))
-        return True
-    return _note(of, report, row, subscription)
-
-
-def _repair(of: Services, report: Report, names: list[str]) -> None:
-    for name in names:
+    def _compare_unlisted(self, row: Row) -> None:
+        name = row["stripe_subscription_id"]
         try:
-            if patiently(lambda: of.mirror.refresh(name)) != "ignored":  # noqa: B023
-                report.repaired += 1
+            differs = self._differs(row, self.services.stripe.subscription(name)[0])
+        except NotAtStripe:
+            self.report.differences.append(Difference(name, "status", row["status"], None))
+            differs = True
+        if differs:
+            self._repair(name)
+
+    def _differs(self, row: Row | None, subscription: StripeObject) -> bool:
+        """Report where a row differs. Returns whether it is to be refreshed."""
+        report, name = self.report, subscription["id"]
+        said = row_of(subscription, self.services.settings.plans, None)
+        if said["status"] not in ENDED and self._is_unclaimed(row, subscription):
+            report.unclaimed[name] = said["stripe_customer_id"]
+        if row is None:
+            report.differences.append(Difference(name, "status", None, said["status"]))
+            return True
+        found = differences(row, said)
+        report.differences += [Difference(name, column, *pair) for column, pair in found.items()]
+        return bool(found) or row["user_id"] is None
+
+    def _is_unclaimed(self, row: Row | None, subscription: StripeObject) -> bool:
+        """Whether nobody is known who owns it; for one without a row, whether nobody will be."""
+        whose = self.services.mirror.whose
+        if row is not None and (row["clerk_owner_id"] or row["user_id"]):
+            return False
+        if whose.is_ignored(subscription) or whose.named_owner(subscription):
+            return False
+        customer = customer_of(subscription)
+        return customer is None or self.services.database.owner_of_customer(customer) is None
+
+    def _repair(self, name: str) -> None:
+        if self.dry_run:
+            return
+        try:
+            if self.services.mirror.refresh(name) != "ignored":
+                self.report.repaired += 1
         except ServiceError as error:
-            report.failed[name] = error.code
+            self.report.failed[name] = error.code
         time.sleep(PAUSE_SECONDS)
+
+    def _ask_about_gone_customers(self, customer: str | None) -> None:
+        for gone in self.services.database.gone_customers():
+            if customer in (None, gone) and not self.services.stripe.is_gone(gone):
+                self.services.database.mark_customer(gone, gone=False)

@@ -11,13 +11,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import http_date
 
 from sandbox.faults import Faults
-from sandbox.stripe import calls, shapes
-from sandbox.stripe import pages as stripe_pages
-from sandbox.stripe import params as stripe_params
+from sandbox.stripe import calls, pages, params, shapes
+from sandbox.stripe.call_faults import CallFaults
 from sandbox.stripe.errors import ParameterError, StripeError, masked, not_permitted
 from sandbox.stripe.idempotency import IdempotencyKeys
 from sandbox.stripe.state import StripeState
-from sandbox.stripe.trouble import Trouble
 
 Json = dict[str, Any]
 Answer = tuple[int, Json]
@@ -46,10 +44,10 @@ def create_app(
     """
     app = flask.Flask(__name__)
     api = _Api(
-        state, Trouble(faults, sleep), api_keys, before_answer or (lambda method, path: None)
+        state, CallFaults(faults, sleep), api_keys, before_answer or (lambda method, path: None)
     )
     state.public_url = _where(public_url)
-    app.register_blueprint(stripe_pages.blueprint(state))
+    app.register_blueprint(pages.blueprint(state))
     for call in calls.CALLS:
         app.add_url_rule(
             call.path,
@@ -95,12 +93,12 @@ class _Api:
     def __init__(
         self,
         state: StripeState,
-        trouble: Trouble,
+        faults: CallFaults,
         api_keys: set[str],
         before_answer: Callable[[str, str], None],
     ) -> None:
         self.state = state
-        self.trouble = trouble
+        self.faults = faults
         self.api_keys = api_keys
         self.before_answer = before_answer
         self.idempotency = IdempotencyKeys()
@@ -108,12 +106,12 @@ class _Api:
     def view(self, call: calls.Call) -> Callable[..., flask.Response]:
         def answer(**ids: str) -> flask.Response:
             try:
-                self.trouble.hang()
+                self.faults.hang()
                 self._check_key()
-                self.trouble.refuse()
+                self.faults.refuse()
                 status, body = self._once(call, ids)
             except StripeError as error:
-                self.trouble.travel(2)
+                self.faults.network_delay(2)
                 status, body = error.status, error.body()
             response = flask.jsonify(body)
             response.status_code = status
@@ -164,7 +162,7 @@ class _Api:
         saved = self.idempotency.begin(store, key, path, sent, self.state.clock())
         if saved is not None:
             flask.g.replayed = True
-            self.trouble.travel(2)
+            self.faults.network_delay(2)
             return saved
         kept: Answer | None = None
         try:
@@ -176,7 +174,7 @@ class _Api:
 
     def _execute(self, call: calls.Call, ids: dict[str, str]) -> tuple[Answer, bool]:
         """The answer, and whether the call got as far as being executed: only then is it saved."""
-        self.trouble.travel()
+        self.faults.network_delay()
         try:
             answer, executed = self._answer(call, ids), True
         except ParameterError as error:
@@ -185,16 +183,16 @@ class _Api:
             answer, executed = (error.status, error.body()), True
             if error.type == "sandbox_error":
                 log.error("%s %s: %s", call.method, flask.request.path, error.message)
-        self.trouble.linger()
-        self.trouble.travel()
+        self.faults.delay_answer()
+        self.faults.network_delay()
         self.before_answer(call.method, flask.request.path)
         return answer, executed
 
     def _answer(self, call: calls.Call, ids: dict[str, str]) -> Answer:
-        self.trouble.break_down()
+        self.faults.fail()
         pairs = flask.request.form if call.method == "POST" else flask.request.args
-        params = stripe_params.read(pairs.items(multi=True), call.spec)
-        return 200, calls.answer(self.state, call, params, _version(), **ids)
+        given = params.read(pairs.items(multi=True), call.spec)
+        return 200, calls.answer(self.state, call, given, _version(), **ids)
 
 
 def _version() -> str:

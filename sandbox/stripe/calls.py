@@ -6,8 +6,7 @@ from typing import Any
 
 import stripe.params as p
 
-from sandbox.stripe import checkout as stripe_checkout
-from sandbox.stripe import products, shapes, subscriptions
+from sandbox.stripe import checkout, portal, products, shapes, subscriptions
 from sandbox.stripe import resources as r
 from sandbox.stripe.errors import unknown_here
 from sandbox.stripe.expand import expanded
@@ -48,8 +47,8 @@ SESSION = "/v1/checkout/sessions"
 CONFIGURATION = "/v1/billing_portal/configurations"
 CONFIGURED = "business_profile default_return_url features metadata name expand"
 # Everything that may be set on a new session; the few that change what the stand-in does are
-# read in stripe_checkout, the others only checked.
-SOLD = " ".join(p.checkout.SessionCreateParams.__annotations__)
+# read in checkout.py, the others only checked.
+SESSION_PARAMETERS = " ".join(p.checkout.SessionCreateParams.__annotations__)
 
 CALLS = (
     Call("POST", "/v1/customers", p.CustomerCreateParams, PERSON, r.create_customer),
@@ -89,7 +88,7 @@ CALLS = (
     ),
     Call("GET", "/v1/prices/<id>", p.PriceRetrieveParams, "expand", products.retrieve_price),
     Call("POST", "/v1/prices/<id>", p.PriceUpdateParams, PRICE, products.update_price),
-    Call("POST", SESSION, p.checkout.SessionCreateParams, SOLD, r.create_session),
+    Call("POST", SESSION, p.checkout.SessionCreateParams, SESSION_PARAMETERS, checkout.create),
     Call(
         "GET",
         SESSION,
@@ -148,7 +147,7 @@ CALLS = (
         "/v1/billing_portal/sessions",
         p.billing_portal.SessionCreateParams,
         "configuration customer customer_account expand flow_data locale on_behalf_of return_url",
-        r.create_portal_session,
+        portal.create,
     ),
     Call(
         "GET",
@@ -162,7 +161,7 @@ CALLS = (
         CONFIGURATION,
         p.billing_portal.ConfigurationCreateParams,
         CONFIGURED,
-        r.create_configuration,
+        portal.create_configuration,
     ),
     Call(
         "GET",
@@ -200,7 +199,7 @@ def answer(state: StripeState, call: Call, params: Json, version: str, **ids: st
     """Execute a call and render its answer in the client's release. Raises StripeError."""
     call.check(params)
     with state.lock:
-        stripe_checkout.expire_overdue(state)
+        checkout.expire_overdue(state)
         found = shapes.shown(call.answer(state, params, **ids))
         found = expanded(state, found, params.get("expand") or [])
     if found["object"] == "list":

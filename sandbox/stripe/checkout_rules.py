@@ -1,9 +1,10 @@
 """What Stripe demands of a new checkout session, beyond the types of its parameters."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.stripe import catalogue
+from sandbox.stripe import catalogue, pricing
+from sandbox.stripe.account import Account
 from sandbox.stripe.errors import (
     ParameterError,
     StripeError,
@@ -14,9 +15,6 @@ from sandbox.stripe.errors import (
 )
 from sandbox.stripe.lifecycle import ENDED
 from sandbox.stripe.lists import stored
-
-if TYPE_CHECKING:
-    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 
@@ -112,26 +110,26 @@ def _check_times(params: Json, now: int) -> None:
         )
 
 
-def customer_of(state: "StripeState", params: Json) -> Json | None:
+def customer_of(account: Account, params: Json) -> Json | None:
     id = params.get("customer")
     if id is None:
         return None
-    customer = stored(state, state.customers, "customer", id, "customer")
+    customer = stored(account, account.customers, "customer", id, "customer")
     if customer.get("deleted"):
         raise not_found("customer", id, "customer")
     return customer
 
 
-def prices_of(state: "StripeState", lines: list[Json]) -> list[Json]:
+def prices_of(account: Account, lines: list[Json]) -> list[Json]:
     prices = []
     for place, line in enumerate(lines):
         param = f"line_items[{place}]"
         if "price" not in line:
             raise unknown_here(f"{param} without a price") if line else missing(f"{param}[price]")
-        price = stored(state, state.prices, "price", line["price"], f"{param}[price]")
+        price = stored(account, account.prices, "price", line["price"], f"{param}[price]")
         if not price["active"]:
-            raise StripeError(catalogue.INACTIVE, param=f"{param}[price]")
-        if not catalogue.sold(state, price):
+            raise StripeError(pricing.INACTIVE, param=f"{param}[price]")
+        if not catalogue.product_active(account, price):
             raise StripeError(
                 f"Price `{price['id']}` is not available to be purchased because its product is "
                 "not active.",
@@ -150,7 +148,7 @@ def prices_of(state: "StripeState", lines: list[Json]) -> list[Json]:
 
 def _check_quantity(line: Json, price: Json, param: str) -> None:
     """How many is asked for, except where it is counted."""
-    if catalogue.metered(price):
+    if pricing.metered(price):
         if "quantity" in line:
             raise StripeError(
                 "Quantity should not be specified where usage_type is `metered`. Remove quantity "
@@ -172,10 +170,10 @@ def _check_quantity(line: Json, price: Json, param: str) -> None:
         )
 
 
-def check_currency(state: "StripeState", customer: Json | None, prices: list[Json]) -> None:
+def check_currency(account: Account, customer: Json | None, prices: list[Json]) -> None:
     if customer is None:
         return
-    for subscription in state.subscriptions.values():
+    for subscription in account.subscriptions.values():
         currency = subscription["currency"]
         theirs = subscription["customer"] == customer["id"] and subscription["status"] not in ENDED
         if theirs and any(price["currency"] != currency for price in prices):

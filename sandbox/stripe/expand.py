@@ -1,14 +1,11 @@
 """`expand`: whole objects in the place of ids, and fields that are only given when asked for."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.stripe import checkout as stripe_checkout
-from sandbox.stripe import shapes
+from sandbox.stripe import checkout, shapes
+from sandbox.stripe.account import Account
 from sandbox.stripe.errors import StripeError
-
-if TYPE_CHECKING:
-    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 
@@ -30,7 +27,7 @@ REFERENCES = {
 }
 
 
-def expanded(state: "StripeState", answer: Json, paths: list[str]) -> Json:
+def expanded(account: Account, answer: Json, paths: list[str]) -> Json:
     """Expand each path of `answer`, in place. Raises StripeError for one that can't be."""
     for path in paths:
         names = path.split(".")
@@ -39,16 +36,16 @@ def expanded(state: "StripeState", answer: Json, paths: list[str]) -> Json:
                 f"You cannot expand more than {DEEPEST} levels of a property. (Property: {path})",
                 param="expand",
             )
-        _expand(state, answer, names, path)
+        _expand(account, answer, names, path)
     return answer
 
 
-def _expand(state: "StripeState", value: Any, names: list[str], path: str) -> None:
+def _expand(account: Account, value: Any, names: list[str], path: str) -> None:
     if value is None or not names:
         return
     if isinstance(value, list):
         for each in value:
-            _expand(state, each, names, path)
+            _expand(account, each, names, path)
         return
     if not isinstance(value, dict):
         raise _refusal(path)
@@ -56,31 +53,31 @@ def _expand(state: "StripeState", value: Any, names: list[str], path: str) -> No
     kind = str(value.get("object"))
     store = REFERENCES.get(kind, {}).get(name)
     if (kind, name) in HIDDEN:
-        value[name] = HIDDEN[kind, name](state, value)
+        value[name] = HIDDEN[kind, name](account, value)
     elif kind == "billing_portal.configuration" and names[:3] == PRODUCTS:
-        update = state.configurations[value["id"]]["features"].get("subscription_update", {})
+        update = account.configurations[value["id"]]["features"].get("subscription_update", {})
         value["features"]["subscription_update"]["products"] = update.get("products")
         return
     elif store and isinstance(value.get(name), str):
-        whole = getattr(state, store).get(value[name])
+        whole = getattr(account, store).get(value[name])
         value[name] = shapes.shown(whole) if whole else value[name]
     elif not (store or rest or isinstance(value.get(name), dict)) or name not in value:
         raise _refusal(path)
-    _expand(state, value[name], rest, path)
+    _expand(account, value[name], rest, path)
 
 
 def _refusal(path: str) -> StripeError:
     return StripeError(f"This property cannot be expanded ({path}).", param="expand")
 
 
-def _line_items(state: "StripeState", session: Json) -> Json:
-    lines: Json = shapes.shown(stripe_checkout.line_items(state, session["id"]))
+def _line_items(account: Account, session: Json) -> Json:
+    lines: Json = shapes.shown(checkout.line_items(account, session["id"]))
     return lines
 
 
-def _currency_options(state: "StripeState", price: Json) -> Json:
+def _currency_options(account: Account, price: Json) -> Json:
     """Every currency that the price is sold in, its own among them."""
-    kept = state.prices.get(price["id"], price)
+    kept = account.prices.get(price["id"], price)
     own = {name: kept[name] for name in ("unit_amount", "unit_amount_decimal", "tax_behavior")}
     options = {kept["currency"]: own, **(kept.get("currency_options") or {})}
     return {currency: _option(option) for currency, option in options.items()}
@@ -97,8 +94,8 @@ def _option(given: Json) -> Json:
     }
 
 
-def _tiers(state: "StripeState", price: Json) -> list[Json]:
-    return [_tier(tier) for tier in state.prices.get(price["id"], price).get("tiers") or []]
+def _tiers(account: Account, price: Json) -> list[Json]:
+    return [_tier(tier) for tier in account.prices.get(price["id"], price).get("tiers") or []]
 
 
 def _tier(given: Json) -> Json:
@@ -113,7 +110,7 @@ def _tier(given: Json) -> Json:
 PRODUCTS = ["features", "subscription_update", "products"]
 
 # What is left out unless it is asked for.
-HIDDEN: dict[tuple[str, str], Callable[["StripeState", Json], Any]] = {
+HIDDEN: dict[tuple[str, str], Callable[[Account, Json], Any]] = {
     ("checkout.session", "line_items"): _line_items,
     ("price", "currency_options"): _currency_options,
     ("price", "tiers"): _tiers,

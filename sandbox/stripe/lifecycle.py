@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.stripe import catalogue
+from sandbox.stripe import pricing
 
 Json = dict[str, Any]
 
@@ -29,14 +29,14 @@ class Step:
 
 
 @dataclass(frozen=True)
-class World:
+class Context:
     """What an action may know besides the subscription."""
 
     now: int
     prices: dict[str, Json]
 
 
-def act(subscription: Json, action: str, more: dict[str, Any], world: World) -> Step:
+def act(subscription: Json, action: str, more: dict[str, Any], context: Context) -> Step:
     """Change `subscription` in place. Raises ValueError, with a sentence, for what can't be."""
     if action not in ACTIONS:
         raise ValueError(f"action is one of {', '.join(ACTIONS)}")
@@ -47,7 +47,7 @@ def act(subscription: Json, action: str, more: dict[str, Any], world: World) -> 
         if name not in known:
             takes = ", ".join(known) or "nothing more"
             raise ValueError(f"{action} takes {takes}, not {name}")
-    return ACTIONS[action](subscription, world, **more)
+    return ACTIONS[action](subscription, context, **more)
 
 
 def period_end(subscription: Json) -> int:
@@ -68,7 +68,7 @@ def begin(subscription: Json, status: str, now: int) -> None:
         subscription["canceled_at"] = now
 
 
-def cancel_at_period_end(subscription: Json, world: World) -> Step:
+def cancel_at_period_end(subscription: Json, context: Context) -> Step:
     if subscription["cancel_at"] is not None:
         raise ValueError(f"{subscription['id']} is already set to end")
     if subscription["status"] == "paused":
@@ -77,11 +77,11 @@ def cancel_at_period_end(subscription: Json, world: World) -> Step:
     # a date, and leaves the flag alone.
     subscription["cancel_at"] = period_end(subscription)
     subscription["cancel_at_period_end"] = subscription["billing_mode"]["type"] == "classic"
-    _asked_to_cancel(subscription, world.now)
+    _asked_to_cancel(subscription, context.now)
     return Step("updated")
 
 
-def resume(subscription: Json, world: World) -> Step:
+def resume(subscription: Json, context: Context) -> Step:
     if subscription["status"] == "paused":
         subscription["status"], subscription["status_details"] = "active", None
         return Step("resumed")
@@ -96,14 +96,14 @@ def resume(subscription: Json, world: World) -> Step:
     return Step("updated")
 
 
-def cancel_now(subscription: Json, world: World) -> Step:
+def cancel_now(subscription: Json, context: Context) -> Step:
     if subscription["canceled_at"] is None:
-        _asked_to_cancel(subscription, world.now)
-    _end(subscription, world.now)
+        _asked_to_cancel(subscription, context.now)
+    _end(subscription, context.now)
     return Step("deleted")
 
 
-def fail_payment(subscription: Json, world: World, status: str = "past_due") -> Step:
+def fail_payment(subscription: Json, context: Context, status: str = "past_due") -> Step:
     """status: what the account's settings make of it, past_due or unpaid."""
     if status not in ("past_due", "unpaid"):
         raise ValueError("a failed payment leads to past_due or unpaid")
@@ -114,7 +114,7 @@ def fail_payment(subscription: Json, world: World, status: str = "past_due") -> 
     return Step("updated" if changed else None, "payment_failed")
 
 
-def pay(subscription: Json, world: World) -> Step:
+def pay(subscription: Json, context: Context) -> Step:
     paused = subscription["status"] == "paused" and _paused_reason(subscription)
     if subscription["status"] not in OWING and paused not in PAUSED_FOR_PAYMENT:
         raise ValueError(f"{subscription['id']} owes nothing: it is {_is(subscription)}")
@@ -123,25 +123,25 @@ def pay(subscription: Json, world: World) -> Step:
 
 
 def change_plan(
-    subscription: Json, world: World, price: str | None = None, quantity: int | None = None
+    subscription: Json, context: Context, price: str | None = None, quantity: int | None = None
 ) -> Step:
     item = subscription["items"]["data"][0]
-    chosen = price or _another(item["price"], world.prices)
-    after = world.prices.get(chosen)
+    chosen = price or _another(item["price"], context.prices)
+    after = context.prices.get(chosen)
     if after is None or not after["active"] or not after["recurring"]:
         raise ValueError(f"there is no active price {chosen}")
     before = item["price"]
-    catalogue.set_price(item, after, quantity or item.get("quantity"))
+    pricing.set_price(item, after, quantity or item.get("quantity"))
     if subscription["status"] != "trialing" and not _same_period(before, after):
         # A period of another length begins at once; a trial goes on.
-        subscription["billing_cycle_anchor"] = item["current_period_start"] = world.now
-        item["current_period_end"] = catalogue.period_after(world.now, after["recurring"])
+        subscription["billing_cycle_anchor"] = item["current_period_start"] = context.now
+        item["current_period_end"] = pricing.period_after(context.now, after["recurring"])
     return Step("updated")
 
 
 def pause(
     subscription: Json,
-    world: World,
+    context: Context,
     reason: str = "pause_requested",
     behavior: str | None = None,
     resumes_at: int | None = None,
@@ -156,25 +156,25 @@ def pause(
         raise ValueError(f"{subscription['id']} is paused already")
     if reason not in ("pause_requested", "system", *PAUSED_FOR_PAYMENT):
         raise ValueError(f"Stripe does not pause for the reason {reason}")
-    _pause(subscription, world.now, reason)
+    _pause(subscription, context.now, reason)
     return Step("paused")
 
 
-def advance_period(subscription: Json, world: World) -> Step:
+def advance_period(subscription: Json, context: Context) -> Step:
     if subscription["status"] in ("paused", "incomplete"):
         raise ValueError(f"no period begins while {subscription['id']} is {_is(subscription)}")
     # Items with periods of unequal length: the shortest passes.
     items = subscription["items"]["data"]
     end = min(item["current_period_end"] for item in items)
     if subscription["cancel_at"] is not None and subscription["cancel_at"] <= end:
-        _end(subscription, world.now)
+        _end(subscription, context.now)
         return Step("deleted")
     anchor = subscription["billing_cycle_anchor"]
     for item in items:
         if item["current_period_end"] == end:
             recurring = item["price"]["recurring"]
             item["current_period_start"] = end
-            item["current_period_end"] = catalogue.period_after(end, recurring, anchor)
+            item["current_period_end"] = pricing.period_after(end, recurring, anchor)
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
     if subscription["status"] == "active":
@@ -182,11 +182,11 @@ def advance_period(subscription: Json, world: World) -> Step:
     return Step("updated", "payment_failed")
 
 
-def expire(subscription: Json, world: World) -> Step:
+def expire(subscription: Json, context: Context) -> Step:
     """23 hours without the first payment."""
     if subscription["status"] != "incomplete":
         raise ValueError(f"only an incomplete subscription expires, not one {_is(subscription)}")
-    subscription["status"], subscription["ended_at"] = "incomplete_expired", world.now
+    subscription["status"], subscription["ended_at"] = "incomplete_expired", context.now
     return Step("updated")
 
 

@@ -1,13 +1,11 @@
 """Finding things: one by its id, or lists as Stripe's API gives them, filtered and in pages."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.stripe import shapes
+from sandbox.stripe.account import Account
 from sandbox.stripe.errors import ParameterError, exclusive, not_found
-
-if TYPE_CHECKING:
-    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 
@@ -23,7 +21,7 @@ COMPARISONS: dict[str, Callable[[int, int], bool]] = {
 
 
 def stored(
-    state: "StripeState", store: dict[str, Json], kind: str, id: str, param: str, status: int = 400
+    account: Account, store: dict[str, Json], kind: str, id: str, param: str, status: int = 400
 ) -> Json:
     """The object of this id. One of the other mode is missing too, and Stripe says that it is.
 
@@ -32,14 +30,14 @@ def stored(
     found = store.get(id)
     if found is None:
         raise not_found(kind, id, param, status)
-    if found.get("livemode", state.livemode) != state.livemode:
+    if found.get("livemode", account.livemode) != account.livemode:
         raise not_found(kind, id, param, status, theirs="live" if found["livemode"] else "test")
     return found
 
 
-def check_customer(state: "StripeState", params: Json) -> None:
+def check_customer(account: Account, params: Json) -> None:
     """Lists go on knowing a deleted customer; one that never was is an error."""
-    if params.get("customer") and params["customer"] not in state.customers:
+    if params.get("customer") and params["customer"] not in account.customers:
         raise not_found("customer", params["customer"], "customer")
 
 

@@ -5,22 +5,22 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sandbox.stripe import catalogue
+from sandbox.stripe import pricing
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Note:
+class Message:
     """What came of the last press of a button; kind is good or bad."""
 
     kind: str
     text: str
 
 
-def complaint(error: Exception) -> Note:
+def complaint(error: Exception) -> Message:
     text = str(error.args[0]) if error.args else ""
-    return Note("bad", text[:1].upper() + text[1:] + ".")
+    return Message("bad", text[:1].upper() + text[1:] + ".")
 
 
 def name(price: Json, quantity: int | None = 1) -> str:
@@ -36,13 +36,13 @@ def money(amount: int | Decimal, currency: str) -> str:
 
 def rate(price: Json, quantity: int | None = 1) -> str:
     """`$19.00 a month`, and how it is said where there is no such amount."""
-    every = catalogue.every(price["recurring"]) if price["recurring"] else "once"
+    every = pricing.every(price["recurring"]) if price["recurring"] else "once"
     if price["unit_amount_decimal"] is None:
         return f"by tiers, {every}"
     each = money(Decimal(price["unit_amount_decimal"]), price["currency"])
-    if catalogue.metered(price):
+    if pricing.metered(price):
         return f"{each} per unit used, {every}"
-    return f"{money(catalogue.amount(price, quantity), price['currency'])} {every}"
+    return f"{money(pricing.amount(price, quantity), price['currency'])} {every}"
 
 
 def date(moment: int | None) -> str | None:

@@ -1,5 +1,5 @@
 """The pages that Stripe hosts, plainly not the real ones: their addresses and buttons, and what
-the checkout page shows. What the portal's shows is in stripe_portal_page."""
+the checkout page shows. What the portal's shows is in portal_page.py."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,9 @@ from typing import Any
 import flask
 from werkzeug.wrappers import Response
 
-from sandbox.stripe import catalogue, portal_page
+from sandbox.stripe import checkout, portal_page, pricing
 from sandbox.stripe import page_words as words
-from sandbox.stripe.page_words import Note
+from sandbox.stripe.page_words import Message
 from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
@@ -50,8 +50,8 @@ def blueprint(state: StripeState) -> flask.Blueprint:
 
 def _add_checkout(pages: flask.Blueprint, state: StripeState) -> None:
     @pages.get("/c/pay/<id>")
-    def checkout(id: str) -> str:
-        declined = Note("bad", DECLINED) if "declined" in flask.request.args else None
+    def show_checkout(id: str) -> str:
+        declined = Message("bad", DECLINED) if "declined" in flask.request.args else None
         return _checkout_page(state, id, declined)
 
     @pages.post("/c/pay/<id>/<any(pay, decline):action>")
@@ -72,9 +72,9 @@ def _add_checkout(pages: flask.Blueprint, state: StripeState) -> None:
 
 def _add_portal(pages: flask.Blueprint, state: StripeState) -> None:
     @pages.get("/p/session/<token>")
-    def portal(token: str) -> str:
+    def show_portal(token: str) -> str:
         done = portal_page.DONE.get(flask.request.args.get("done", ""))
-        return portal_page.show(state, token, Note("good", done) if done else None)
+        return portal_page.show(state, token, Message("good", done) if done else None)
 
     @pages.post(f"/p/session/<token>/<any({portal_page.NAMES}):action>")
     def act(token: str, action: str) -> Response | tuple[str, int]:
@@ -87,14 +87,12 @@ def _add_portal(pages: flask.Blueprint, state: StripeState) -> None:
         return flask.redirect(after or f"/p/session/{token}?done={action}", 303)
 
 
-def _checkout_page(state: StripeState, id: str, note: Note | None) -> str:
+def _checkout_page(state: StripeState, id: str, message: Message | None) -> str:
     with state.lock:
         if id not in state.sessions:
             flask.abort(404)
         session, order = dict(state.sessions[id]), state.orders[id]
-        ordered = [
-            (state.prices[line["price"]], line.get("quantity")) for line in order["line_items"]
-        ]
+        ordered = checkout.ordered(state, id)
     trial = {"trial_end", "trial_period_days"} & order.get("subscription_data", {}).keys()
     today = words.money(session["amount_total"], session["currency"])
     lines = [
@@ -104,7 +102,7 @@ def _checkout_page(state: StripeState, id: str, note: Note | None) -> str:
     return flask.render_template(
         "checkout.html",
         title="Checkout",
-        note=note if session["status"] == "open" else None,
+        message=message if session["status"] == "open" else None,
         session=session,
         first=words.name(ordered[0][0]),
         lines=lines,
@@ -122,15 +120,15 @@ def _checkout_page(state: StripeState, id: str, note: Note | None) -> str:
 
 def _total(ordered: list[tuple[Json, int | None]]) -> tuple[str, str] | None:
     """What all lines cost together and how often; None where they are not charged alike."""
-    often = {catalogue.every(price["recurring"]) for price, _ in ordered if price["recurring"]}
+    often = {pricing.every(price["recurring"]) for price, _ in ordered if price["recurring"]}
     if len(often) != 1 or any(_uncounted(price) for price, _ in ordered):
         return None
-    amount = sum(catalogue.amount(price, quantity) for price, quantity in ordered)
+    amount = sum(pricing.amount(price, quantity) for price, quantity in ordered)
     return words.money(amount, ordered[0][0]["currency"]), often.pop()
 
 
 def _uncounted(price: Json) -> bool:
-    return not price["recurring"] or catalogue.metered(price) or price["unit_amount"] is None
+    return not price["recurring"] or pricing.metered(price) or price["unit_amount"] is None
 
 
 def _success_url(session: Json) -> str:

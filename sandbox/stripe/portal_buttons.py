@@ -6,8 +6,8 @@ import flask
 
 from sandbox.stripe import page_words as words
 from sandbox.stripe import portal_flows as flows
+from sandbox.stripe.account import Account
 from sandbox.stripe.lifecycle import ENDED, OWING
-from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 
@@ -46,7 +46,7 @@ def to_confirm(session: Json) -> Json:
     return item
 
 
-def possible(state: StripeState, session: Json, subscription: Json) -> set[str]:
+def possible(account: Account, session: Json, subscription: Json) -> set[str]:
     """The actions that make sense now."""
     status, ending = subscription["status"], subscription["cancel_at"] is not None
     if status in ENDED:
@@ -56,12 +56,12 @@ def possible(state: StripeState, session: Json, subscription: Json) -> set[str]:
     sensible = {
         "pay": status in OWING,
         "resume": ending or status == "paused" or bool(subscription["pause_collection"]),
-        "change_plan": going and _offered(state, session, "subscription_update", subscription),
+        "change_plan": going and _offered(account, session, "subscription_update", subscription),
         "confirm_change": going and flow == "subscription_update_confirm",
-        "pause": _offered(state, session, "subscription_pause", subscription),
+        "pause": _offered(account, session, "subscription_pause", subscription),
         "cancel_at_period_end": going
-        and _offered(state, session, "subscription_cancel", subscription),
-        "cancel_now": _enabled(state, session, "subscription_cancel"),
+        and _offered(account, session, "subscription_cancel", subscription),
+        "cancel_now": _enabled(account, session, "subscription_cancel"),
         "fail_payment": status in ("active", "trialing"),
         "advance_period": going,
     }
@@ -72,22 +72,22 @@ def possible(state: StripeState, session: Json, subscription: Json) -> set[str]:
     }
 
 
-def feature(state: StripeState, session: Json, name: str) -> Json:
-    settings = state.configurations.get(session["configuration"], {})
+def feature(account: Account, session: Json, name: str) -> Json:
+    settings = account.configurations.get(session["configuration"], {})
     feature: Json = settings.get("features", {}).get(name, {})
     return feature
 
 
-def _enabled(state: StripeState, session: Json, name: str) -> bool:
-    return bool(feature(state, session, name).get("enabled"))
+def _enabled(account: Account, session: Json, name: str) -> bool:
+    return bool(feature(account, session, name).get("enabled"))
 
 
-def _offered(state: StripeState, session: Json, name: str, subscription: Json) -> bool:
+def _offered(account: Account, session: Json, name: str, subscription: Json) -> bool:
     """Whether the configuration has it, and Stripe can do it to this subscription."""
-    return _enabled(state, session, name) and flows.reason(name, subscription) is None
+    return _enabled(account, session, name) and flows.reason(name, subscription) is None
 
 
-def shown(state: StripeState, session: Json, subscription: Json, actions: set[str]) -> list[Json]:
+def shown(account: Account, session: Json, subscription: Json, actions: set[str]) -> list[Json]:
     buttons = []
     for action, label in ACTIONS.items():
         style = "danger" if action.startswith("cancel") else ""
@@ -100,19 +100,19 @@ def shown(state: StripeState, session: Json, subscription: Json, actions: set[st
         if action == "change_plan":
             buttons += [
                 {"action": action, "label": label.format(name), "class": style, "price": id}
-                for id, name in _other_plans(state, session, subscription)
+                for id, name in _other_plans(account, session, subscription)
             ]
         else:
             buttons.append({"action": action, "label": label, "class": style})
     return buttons
 
 
-def _other_plans(state: StripeState, session: Json, subscription: Json) -> list[tuple[str, str]]:
+def _other_plans(account: Account, session: Json, subscription: Json) -> list[tuple[str, str]]:
     """What the portal's configuration offers besides what the customer has."""
-    update = feature(state, session, "subscription_update")
+    update = feature(account, session, "subscription_update")
     offered = [id for product in update.get("products") or [] for id in product["prices"]]
     now = subscription["items"]["data"][0]["price"]["id"]
-    prices = [state.prices[id] for id in offered if id in state.prices and id != now]
+    prices = [account.prices[id] for id in offered if id in account.prices and id != now]
     return [
         (
             price["id"],

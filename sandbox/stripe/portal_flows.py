@@ -1,15 +1,13 @@
 """The portal's flows: what Stripe demands before it opens one, and how a session shows it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.stripe import catalogue
+from sandbox.stripe import catalogue, pricing
+from sandbox.stripe.account import Account
 from sandbox.stripe.checkout_rules import check_url
 from sandbox.stripe.errors import ParameterError, StripeError, not_found, unknown_here
 from sandbox.stripe.lifecycle import ENDED
 from sandbox.stripe.lists import stored
-
-if TYPE_CHECKING:
-    from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 
@@ -31,7 +29,7 @@ DONE_TO_IT = {
 CONFIRM = "flow_data[subscription_update_confirm]"
 
 
-def check(state: "StripeState", flow: Json, customer: Json, settings: Json) -> None:
+def check(account: Account, flow: Json, customer: Json, settings: Json) -> None:
     """Raises StripeError for a flow that can't be gone through."""
     kind = flow["type"]
     for name in FEATURES:
@@ -43,10 +41,10 @@ def check(state: "StripeState", flow: Json, customer: Json, settings: Json) -> N
     _check_feature(kind, settings)
     _check_after(flow.get("after_completion", {}))
     if kind in DONE_TO_IT:
-        subscription = _subscription(state, kind, flow[kind]["subscription"], customer)
+        subscription = _subscription(account, kind, flow[kind]["subscription"], customer)
         _check_state(kind, subscription)
         if kind == "subscription_update_confirm":
-            _check_confirm(state, flow[kind], subscription, settings)
+            _check_confirm(account, flow[kind], subscription, settings)
 
 
 def shape(data: Json) -> Json:
@@ -91,9 +89,9 @@ def _check_after(after: Json) -> None:
     check_url(after.get("redirect", {}), "return_url", param)
 
 
-def _subscription(state: "StripeState", kind: str, id: str, customer: Json) -> Json:
+def _subscription(account: Account, kind: str, id: str, customer: Json) -> Json:
     param = f"flow_data[{kind}][subscription]"
-    subscription = stored(state, state.subscriptions, "subscription", id, param)
+    subscription = stored(account, account.subscriptions, "subscription", id, param)
     if subscription["customer"] != customer["id"]:
         raise not_found("subscription", id, param)
     return subscription
@@ -125,14 +123,14 @@ def reason(kind: str, subscription: Json) -> str | None:
         return "it is set to be canceled" if subscription["cancel_at"] is not None else None
     if len(items) > 1:
         return "it has multiple subscription items"
-    if catalogue.metered(items[0]["price"]):
+    if pricing.metered(items[0]["price"]):
         return "it has usage-based prices"
     if subscription["collection_method"] == "send_invoice":
         return "its collection method is `send_invoice`"
     return None
 
 
-def _check_confirm(state: "StripeState", data: Json, subscription: Json, settings: Json) -> None:
+def _check_confirm(account: Account, data: Json, subscription: Json, settings: Json) -> None:
     if "discounts" in data:
         raise unknown_here("discounts in a portal flow")
     if len(data["items"]) != 1:
@@ -145,7 +143,7 @@ def _check_confirm(state: "StripeState", data: Json, subscription: Json, setting
     now, quantity = item["price"]["id"], item.get("quantity")
     price = wanted.get("price", now)
     if price != now:
-        _check_price(state, wanted, settings)
+        _check_price(account, wanted, settings)
     if wanted.get("quantity", quantity) != quantity:
         _check_quantity(wanted, settings)
     elif price == now:
@@ -156,11 +154,11 @@ def _check_confirm(state: "StripeState", data: Json, subscription: Json, setting
         )
 
 
-def _check_price(state: "StripeState", wanted: Json, settings: Json) -> None:
+def _check_price(account: Account, wanted: Json, settings: Json) -> None:
     param = f"{CONFIRM}[items][0][price]"
-    price = stored(state, state.prices, "price", wanted["price"], param)
-    if not price["active"] or not catalogue.sold(state, price):
-        raise StripeError(catalogue.INACTIVE, param=param)
+    price = stored(account, account.prices, "price", wanted["price"], param)
+    if not price["active"] or not catalogue.product_active(account, price):
+        raise StripeError(pricing.INACTIVE, param=param)
     update = settings["features"]["subscription_update"]
     offered = [id for product in update.get("products") or [] for id in product["prices"]]
     allowed = update.get("default_allowed_updates") or ()

@@ -10,7 +10,7 @@ import flask
 from sandbox.stripe import page_words as words
 from sandbox.stripe import portal_buttons as buttons
 from sandbox.stripe.lifecycle import ENDED, OWING, period_end
-from sandbox.stripe.page_words import Note
+from sandbox.stripe.page_words import Message
 from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
@@ -47,7 +47,7 @@ MOODS |= {"incomplete": "bad", "paused": "warn"}
 NAMES = ", ".join([*buttons.ACTIONS, *buttons.LEVERS, "update_card", "update_details"])
 
 
-def show(state: StripeState, token: str, note: Note | None) -> str:
+def show(state: StripeState, token: str, message: Message | None) -> str:
     with state.lock:
         session = session_of(state, token)
         flow = buttons.flow_of(session)
@@ -63,7 +63,7 @@ def show(state: StripeState, token: str, note: Note | None) -> str:
         "portal.html",
         title=title,
         intro=intro,
-        note=note,
+        message=message,
         session=session,
         subscriptions=sorted(subscriptions, key=lambda each: bool(each["ended"])),
         card=card if not flow or flow == "payment_method_update" else None,

@@ -3,63 +3,63 @@
 from decimal import Decimal
 from typing import Any
 
-from sandbox.stripe import catalogue
+from sandbox.stripe import catalogue, pricing
+from sandbox.stripe.account import Account
 from sandbox.stripe.errors import ParameterError, StripeError, exclusive, missing
 from sandbox.stripe.lists import created_within, page, stored
-from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
 
 MOST_LOOKUP_KEYS = 10
 
 
-def list_products(state: StripeState, params: Json) -> Json:
+def list_products(account: Account, params: Json) -> Json:
     def fits(product: Json) -> bool:
         return (
-            product["livemode"] == state.livemode
+            product["livemode"] == account.livemode
             and params.get("active") in (None, product["active"])
             and product["id"] in params.get("ids", [product["id"]])
             and created_within(product, params.get("created"))
         )
 
-    return page("/v1/products", "product", filter(fits, state.products.values()), params)
+    return page("/v1/products", "product", filter(fits, account.products.values()), params)
 
 
-def retrieve_product(state: StripeState, params: Json, id: str) -> Json:
-    return stored(state, state.products, "product", id, "id", 404)
+def retrieve_product(account: Account, params: Json, id: str) -> Json:
+    return stored(account, account.products, "product", id, "id", 404)
 
 
-def create_product(state: StripeState, params: Json) -> Json:
+def create_product(account: Account, params: Json) -> Json:
     fields = _given(params)
     id = fields.pop("id", None)
-    if id in state.products:
+    if id in account.products:
         raise StripeError("Product already exists.", code="resource_already_exists", param="id")
-    return catalogue.add_product(state, id, **fields)
+    return catalogue.add_product(account, id, **fields)
 
 
-def update_product(state: StripeState, params: Json, id: str) -> Json:
+def update_product(account: Account, params: Json, id: str) -> Json:
     changes = _given(params)
-    product = stored(state, state.products, "product", id, "id", 404)
+    product = stored(account, account.products, "product", id, "id", 404)
     if "metadata" in changes:
         changes["metadata"] = merged_metadata(product["metadata"], changes["metadata"])
     if changes.get("default_price"):
-        stored(state, state.prices, "price", changes["default_price"], "default_price")
-    return catalogue.change(state, state.products, id, changes)
+        stored(account, account.prices, "price", changes["default_price"], "default_price")
+    return catalogue.change(account, account.products, id, changes)
 
 
-def list_prices(state: StripeState, params: Json) -> Json:
+def list_prices(account: Account, params: Json) -> Json:
     keys = params.get("lookup_keys")
     if keys is not None and len(keys) > MOST_LOOKUP_KEYS:
         raise ParameterError(
             f"You may only specify up to {MOST_LOOKUP_KEYS} lookup_keys.", param="lookup_keys"
         )
     if "product" in params:
-        stored(state, state.products, "product", params["product"], "product")
+        stored(account, account.products, "product", params["product"], "product")
     recurring = params.get("recurring", {})
 
     def fits(price: Json) -> bool:
         return (
-            price["livemode"] == state.livemode
+            price["livemode"] == account.livemode
             and all(
                 params.get(name) in (None, price[name])
                 for name in ("active", "currency", "product", "type")
@@ -69,19 +69,19 @@ def list_prices(state: StripeState, params: Json) -> Json:
             and created_within(price, params.get("created"))
         )
 
-    return page("/v1/prices", "price", filter(fits, state.prices.values()), params)
+    return page("/v1/prices", "price", filter(fits, account.prices.values()), params)
 
 
-def retrieve_price(state: StripeState, params: Json, id: str) -> Json:
-    return stored(state, state.prices, "price", id, "price", 404)
+def retrieve_price(account: Account, params: Json, id: str) -> Json:
+    return stored(account, account.prices, "price", id, "price", 404)
 
 
-def create_price(state: StripeState, params: Json) -> Json:
+def create_price(account: Account, params: Json) -> Json:
     """A price of a product that is there. What it costs is one of the three."""
     fields = _given(params)
     if "product" not in fields:
         raise missing("product")
-    stored(state, state.products, "product", fields["product"], "product")
+    stored(account, account.products, "product", fields["product"], "product")
     if "unit_amount" in fields and "unit_amount_decimal" in fields:
         raise exclusive("unit_amount", "unit_amount_decimal")
     if "tiers" in fields:
@@ -92,24 +92,24 @@ def create_price(state: StripeState, params: Json) -> Json:
     if "unit_amount_decimal" in fields:
         decimal = Decimal(fields["unit_amount_decimal"])
         fields["unit_amount"] = int(decimal) if decimal == int(decimal) else None
-    _lookup_key(state, fields, None)
+    _lookup_key(account, fields, None)
     recurring = fields.pop("recurring", None)
     if recurring:
-        recurring = catalogue.MONTHLY | recurring
+        recurring = pricing.MONTHLY | recurring
     amount = fields.pop("unit_amount", None)
     kind = "recurring" if recurring else "one_time"
     return catalogue.add_price(
-        state, None, fields.pop("product"), amount, recurring=recurring, type=kind, **fields
+        account, None, fields.pop("product"), amount, recurring=recurring, type=kind, **fields
     )
 
 
-def update_price(state: StripeState, params: Json, id: str) -> Json:
+def update_price(account: Account, params: Json, id: str) -> Json:
     changes = _given(params)
-    price = stored(state, state.prices, "price", id, "price", 404)
+    price = stored(account, account.prices, "price", id, "price", 404)
     if "metadata" in changes:
         changes["metadata"] = merged_metadata(price["metadata"], changes["metadata"])
-    _lookup_key(state, changes, id)
-    return catalogue.change(state, state.prices, id, changes)
+    _lookup_key(account, changes, id)
+    return catalogue.change(account, account.prices, id, changes)
 
 
 def merged_metadata(old: Json, new: Any) -> Json:
@@ -122,11 +122,11 @@ def _given(params: Json) -> Json:
     return {name: value for name, value in params.items() if name != "expand"}
 
 
-def _lookup_key(state: StripeState, changes: Json, id: str | None) -> None:
+def _lookup_key(account: Account, changes: Json, id: str | None) -> None:
     """One active price has a lookup key, and another takes it over only when it says so."""
     transfer = changes.pop("transfer_lookup_key", False)
     key = changes.get("lookup_key")
-    for other in list(state.prices.values()) if key else []:
+    for other in list(account.prices.values()) if key else []:
         if other["lookup_key"] != key or other["id"] == id or not other["active"]:
             continue
         if not transfer:
@@ -134,4 +134,4 @@ def _lookup_key(state: StripeState, changes: Json, id: str | None) -> None:
                 "A price (`{}`) already uses that lookup key.".format(other["id"]),
                 param="lookup_key",
             )
-        catalogue.change(state, state.prices, other["id"], {"lookup_key": None})
+        catalogue.change(account, account.prices, other["id"], {"lookup_key": None})

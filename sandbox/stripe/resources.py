@@ -1,14 +1,13 @@
 """What the calls of Stripe's API do in this stand-in: one small function per call.
 
 Every function gets the account, the checked parameters and, where the path has one, an id; the
-lock is held around it. Those about products and prices are in stripe_products, those about
-subscriptions and their items in stripe_subscriptions.
+lock is held around it. Those about products and prices are in products.py, those about
+subscriptions and their items in subscriptions.py.
 """
 
 from typing import Any
 
-from sandbox.stripe import checkout as stripe_checkout
-from sandbox.stripe import portal as stripe_portal
+from sandbox.stripe import checkout, portal
 from sandbox.stripe.errors import ParameterError, StripeError, exclusive, not_found
 from sandbox.stripe.lists import check_customer, created_within, page, stored, type_matches
 from sandbox.stripe.products import merged_metadata
@@ -49,10 +48,6 @@ def delete_customer(state: StripeState, params: Json, id: str) -> Json:
     return state.delete_customer(id)
 
 
-def create_session(state: StripeState, params: Json) -> Json:
-    return stripe_checkout.create(state, params)
-
-
 def list_sessions(state: StripeState, params: Json) -> Json:
     check_customer(state, params)
 
@@ -77,12 +72,8 @@ def expire_session(state: StripeState, params: Json, id: str) -> Json:
             'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout '
             f"Session has a status of `{session['status']}`."
         )
-    stripe_checkout.expire(state, id)
+    checkout.expire(state, id)
     return session
-
-
-def create_portal_session(state: StripeState, params: Json) -> Json:
-    return stripe_portal.create(state, params)
 
 
 def list_configurations(state: StripeState, params: Json) -> Json:
@@ -96,10 +87,6 @@ def list_configurations(state: StripeState, params: Json) -> Json:
     return page("/v1/billing_portal/configurations", "configuration", found, params)
 
 
-def create_configuration(state: StripeState, params: Json) -> Json:
-    return stripe_portal.create_configuration(state, params)
-
-
 def retrieve_configuration(state: StripeState, params: Json, id: str) -> Json:
     return stored(state, state.configurations, "configuration", id, "configuration", 404)
 
@@ -107,7 +94,7 @@ def retrieve_configuration(state: StripeState, params: Json, id: str) -> Json:
 def update_configuration(state: StripeState, params: Json, id: str) -> Json:
     stored(state, state.configurations, "configuration", id, "configuration", 404)
     changes = {name: value for name, value in params.items() if name != "expand"}
-    return stripe_portal.update_configuration(state, id, changes)
+    return portal.update_configuration(state, id, changes)
 
 
 def list_events(state: StripeState, params: Json) -> Json:

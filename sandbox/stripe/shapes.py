@@ -1,6 +1,6 @@
 """What all of Stripe's objects have in common, customers and events, and how objects go out: what
 is left out of them, and the older and the thin forms. Pure functions from values to JSON; products
-and prices are in stripe_catalogue, subscriptions in stripe_subscribing."""
+and prices are in pricing.py, subscriptions in subscribing.py."""
 
 import calendar
 import copy

@@ -1,75 +1,33 @@
-"""What the stand-in for Stripe holds, and what happens to it: a state machine under one lock.
+"""The stand-in for Stripe as tests and people use it: one account, and what can happen to it.
 
-Everything that changes passes through here, so each change and its event are one step, and
-events leave in the order of the changes.
+Each method is one step under the account's lock. What the steps do is in the modules below; the
+calls of Stripe's API are in calls.py.
 """
 
 import copy
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sandbox.stripe import catalogue, lifecycle, shapes, subscribing
-from sandbox.stripe import checkout as stripe_checkout
-from sandbox.stripe import portal as stripe_portal
-from sandbox.stripe.webhooks import Delivery, Webhooks
+from sandbox.stripe import catalogue, checkout, lifecycle, shapes, subscribing
+from sandbox.stripe.account import Account
 
 Json = dict[str, Any]
 T = TypeVar("T")
 
 
-class StripeState:
-    """One Stripe account.
+class StripeState(Account):
+    """The parameters are those of `Account`.
 
-    clock: seconds since 1970; stamps objects, events and the `Date` of answers alike.
-    billing_mode: "flexible" as Stripe's default, or "classic".
-    answer_timeout: how long checkout waits for the endpoint's answer before it redirects.
-    calls: the last requests to the API, for tests: {"method", "path", "status", "at"}.
-    forbidden: what restricted keys may not do: key to beginnings of paths, such as
-    {"rk_test_x": ["/v1/prices"]}.
+    answer_timeout: how many seconds checkout waits for the endpoint's answer before it redirects.
     """
 
-    def __init__(
-        self,
-        webhooks: Webhooks,
-        livemode: bool = False,
-        *,
-        clock: Callable[[], float] = time.time,
-        billing_mode: str = "flexible",
-    ) -> None:
-        self.webhooks = webhooks
-        self.livemode = livemode
-        self.clock = clock
-        self.billing_mode = billing_mode
-        self.answer_timeout = 10.0
-        self.public_url: Callable[[], str] = lambda: ""
-        self.lock = threading.RLock()
-        self._start()
-
-    def _start(self) -> None:
-        self.customers: dict[str, Json] = {}
-        self.subscriptions: dict[str, Json] = {}
-        self.sessions: dict[str, Json] = {}
-        self.orders: dict[str, Json] = {}  # what each checkout session was created with
-        self.portal_sessions: dict[str, Json] = {}
-        self.invoices: dict[str, Json] = {}
-        self.events: dict[str, Json] = {}
-        self.saved_answers: dict[str, Any] = {}  # by idempotency key
-        self.calls: deque[Json] = deque(maxlen=10_000)
-        self.forbidden: dict[str, list[str]] = {}
-        self.products = catalogue.products(self.now(), self.livemode)
-        self.prices = catalogue.prices(self.now(), self.livemode)
-        self.configurations = stripe_portal.configurations(self.now(), self.livemode)
-
-    def now(self) -> int:
-        return int(self.clock())
+    answer_timeout = 10.0
 
     def reset(self) -> None:
         """A new account, with the same settings and the same webhook endpoint."""
         with self.lock:
-            self._start()
+            self.clear()
             self.webhooks.reset()
 
     def customer_of(self, clerk_user_id: str) -> Json | None:
@@ -101,10 +59,7 @@ class StripeState:
 
     def create_customer(self, **fields: Any) -> Json:
         with self.lock:
-            customer = shapes.customer(self.now(), self.livemode, **fields)
-            self.customers[customer["id"]] = customer
-            self.emit("customer.created", customer)
-            return copy.deepcopy(customer)
+            return copy.deepcopy(self.add_customer(**fields))
 
     def delete_customer(self, id: str) -> Json:
         """Delete a customer; what they subscribed to ends at once. KeyError for an unknown one."""
@@ -186,10 +141,10 @@ class StripeState:
         KeyError: no such subscription. ValueError: no such action, or not possible now.
         """
         with self.lock:
-            world = lifecycle.World(self.now(), self.prices)
+            context = lifecycle.Context(self.now(), self.prices)
 
             def step(subscription: Json) -> lifecycle.Step:
-                step = lifecycle.act(subscription, action, more, world)
+                step = lifecycle.act(subscription, action, more, context)
                 if step.invoice:
                     subscribing.bill(self, subscription, step.invoice)
                 return step
@@ -223,22 +178,16 @@ class StripeState:
         After paying, waits for the endpoint's answer to `checkout.session.completed`, as Stripe
         does before it sends the customer back.
         """
-        if action not in stripe_checkout.BUTTONS:
-            raise ValueError(f"action is one of {', '.join(stripe_checkout.BUTTONS)}")
+        if action not in checkout.BUTTONS:
+            raise ValueError(f"action is one of {', '.join(checkout.BUTTONS)}")
         with self.lock:
             self._have(self.sessions, session_id, "checkout session")
-            sent = stripe_checkout.BUTTONS[action](self, session_id)
+            sent = checkout.BUTTONS[action](self, session_id)
         deadline = time.monotonic() + self.answer_timeout
         for delivery in sent:
             delivery.wait_answered(max(0.0, deadline - time.monotonic()))
         with self.lock:
             return copy.deepcopy(self.sessions[session_id])
-
-    def emit(self, type: str, object: Json, previous: Json | None = None) -> list[Delivery]:
-        """Record an event and send it. The caller holds the lock."""
-        event = shapes.event(type, object, self.now(), previous)
-        self.events[event["id"]] = event
-        return self.webhooks.send(event)
 
     def _have(self, store: dict[str, Json], id: str, kind: str) -> Json:
         if id not in store or store[id].get("deleted"):

@@ -1,15 +1,13 @@
 """How a subscription begins: the shapes of subscriptions, their items and invoices, and the step
-that makes one. What can happen to it afterwards is in stripe_lifecycle."""
+that makes one. What can happen to it afterwards is in lifecycle.py."""
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import stripe
 
-from sandbox.stripe import catalogue, lifecycle, shapes
-
-if TYPE_CHECKING:
-    from sandbox.stripe.state import StripeState
+from sandbox.stripe import lifecycle, pricing, shapes
+from sandbox.stripe.account import Account
 
 Json = dict[str, Any]
 Line = tuple[Json, int | None]  # a price, and a quantity unless it is sold by use
@@ -66,7 +64,7 @@ STATUSES = (
 
 
 def subscribe(
-    state: "StripeState",
+    account: Account,
     customer: str,
     lines: list[Line],
     *,
@@ -81,13 +79,13 @@ def subscribe(
     """
     if status not in STATUSES:
         raise ValueError(f"status is one of {', '.join(STATUSES)}")
-    now = state.now()
+    now = account.now()
     made = subscription(
         customer,
         lines,
         now,
-        state.livemode,
-        billing_mode=state.billing_mode,
+        account.livemode,
+        billing_mode=account.billing_mode,
         trial_end=trial_end,
         metadata=dict(metadata),
         default_payment_method=shapes.new_id("pm"),
@@ -95,17 +93,17 @@ def subscribe(
     )
     lifecycle.begin(made, status, now)
     owed = status in (*lifecycle.OWING, "incomplete_expired")
-    bill(state, made, "payment_failed" if owed else "paid")
-    state.subscriptions[made["id"]] = made
-    state.customers[customer]["currency"] = made["currency"]
-    state.emit("customer.subscription.created", made)
+    bill(account, made, "payment_failed" if owed else "paid")
+    account.subscriptions[made["id"]] = made
+    account.customers[customer]["currency"] = made["currency"]
+    account.emit("customer.subscription.created", made)
     return made
 
 
-def bill(state: "StripeState", of: Json, outcome: str) -> None:
+def bill(account: Account, of: Json, outcome: str) -> None:
     """Give a subscription its next invoice; outcome is paid or payment_failed."""
-    made = invoice(of, "paid" if outcome == "paid" else "open", state.now())
-    state.invoices[made["id"]] = made
+    made = invoice(of, "paid" if outcome == "paid" else "open", account.now())
+    account.invoices[made["id"]] = made
     of["latest_invoice"] = made["id"]
 
 
@@ -122,7 +120,7 @@ def item(subscription: str, of: Json, quantity: int | None, start: int, end: int
         "subscription": subscription,
         "tax_rates": [],
     }
-    catalogue.set_price(made, of, quantity)
+    pricing.set_price(made, of, quantity)
     return made
 
 
@@ -139,7 +137,7 @@ def subscription(
     """Each item's period is as long as its price says; a trial is one period for all of them."""
     id = shapes.new_id("sub", 23)
     items = [
-        item(id, of, quantity, now, trial_end or catalogue.period_after(now, of["recurring"]))
+        item(id, of, quantity, now, trial_end or pricing.period_after(now, of["recurring"]))
         for of, quantity in lines
     ]
     flexible = {"proration_discounts": "included"} if billing_mode == "flexible" else None
@@ -161,9 +159,7 @@ def subscription(
 
 def invoice(of: Json, status: str, now: int) -> Json:
     """The invoice of a subscription, as small as one that the service ignores may be."""
-    total = sum(
-        catalogue.amount(item["price"], item.get("quantity")) for item in of["items"]["data"]
-    )
+    total = sum(pricing.amount(item["price"], item.get("quantity")) for item in of["items"]["data"])
     id, paid = shapes.new_id("in", 23), total if status == "paid" else 0
     details = {"metadata": of["metadata"], "subscription": of["id"]}
     return {

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.stripe import catalogue
+from sandbox.stripe import pricing
 from sandbox.stripe.errors import StripeError, not_found, unknown_here
 from sandbox.stripe.lifecycle import ENDED, period_end
 from sandbox.stripe.lists import check_customer, created_within, page, page_in_order, stored
@@ -111,12 +111,12 @@ def _set_items(state: StripeState, subscription: Json, value: list[Json]) -> Non
         if "price" in change:
             param = f"items[{place}][price]"
             price = stored(state, state.prices, "price", change["price"], param)
-            catalogue.check_recurring(price, param)
-        if "quantity" in change and catalogue.metered(price):
+            pricing.check_recurring(price, param)
+        if "quantity" in change and pricing.metered(price):
             raise StripeError(
                 "You cannot set the quantity for metered plans.", param=f"items[{place}][quantity]"
             )
-        catalogue.set_price(item, price, change.get("quantity", item.get("quantity")))
+        pricing.set_price(item, price, change.get("quantity", item.get("quantity")))
 
 
 def _set_metadata(state: StripeState, subscription: Json, value: Any) -> None:

@@ -1,63 +1,33 @@
-"""Signing events and delivering them, as Stripe does: in parallel, at least once, again and again
-until the endpoint says 2xx."""
+"""The webhook endpoint and the queue of what is to be sent there, as Stripe does: in parallel, at
+least once, again and again until the endpoint says 2xx. A single delivery is in delivery.py."""
 
-import hashlib
 import heapq
-import hmac
 import itertools
-import json
 import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
-
-import httpx
 
 from sandbox.faults import Faults
 from sandbox.stripe import shapes
+from sandbox.stripe.delivery import TIMEOUT_SECONDS, Delivery, Sender
 
 Json = dict[str, Any]
 
 # Stripe takes days; nobody at a sandbox wants to.
 DELAYS = (1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 30)
-TIMEOUT_SECONDS = 10.0
 # With webhook_shuffle, events are held back this long and then sent in another order, spaced.
 SHUFFLE_SECONDS = 0.3
 SHUFFLE_SPACING_SECONDS = 0.05
 
 
-def signature(secret: str, body: str, timestamp: int) -> str:
-    """The value of the header Stripe-Signature."""
-    mac = hmac.new(secret.encode(), f"{timestamp}.{body}".encode(), hashlib.sha256)
-    return f"t={timestamp},v1={mac.hexdigest()}"
-
-
-@dataclass
-class Delivery:
-    """One event on its way to the endpoint, over all its attempts."""
-
-    event: Json
-    attempts: int = 0
-    answered: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def wait_answered(self, timeout: float) -> bool:
-        """Wait for the end of the first attempt, whatever came of it."""
-        return self.answered.wait(timeout)
-
-    def wait_delivered(self, timeout: float) -> bool:
-        """Wait until it is delivered or given up."""
-        return self.ended.wait(timeout)
-
-
 class Webhooks:
     """The one webhook endpoint of the account.
 
-    url: where to deliver; what happens while it is None is noted and not delivered.
+    url: where to deliver; what happens while it is None is recorded and not delivered.
     api_version: the release that the endpoint's events are rendered in.
     style: "snapshot", "thin" or "both".
     enabled_events: the types that the endpoint wants; "*" is all.
@@ -81,7 +51,7 @@ class Webhooks:
         self.style = "snapshot"
         self.enabled_events = ["*"]
         self._workers = workers
-        self._client = httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._sender = Sender()
         self._pool: ThreadPoolExecutor | None = None
         self._changed = threading.Condition()
         self._order = itertools.count()
@@ -106,7 +76,7 @@ class Webhooks:
             self._events[event["id"]] = forms
             if self.url is None:
                 for form in forms:
-                    self._note(form, 0)["error"] = "there is no webhook endpoint yet"
+                    self._record(form, 0)["error"] = "there is no webhook endpoint yet"
                 return []
             deliveries = [Delivery(form) for form in forms]
             copies = [Delivery(form) for form in forms * self.faults.webhook_duplicates]
@@ -142,22 +112,20 @@ class Webhooks:
     def drop(self, timeout: float = TIMEOUT_SECONDS) -> None:
         """Send nothing of what waits, and wait for the answers to what is under way."""
         with self._changed:
-            waiting = [delivery for *_, delivery in self._queue] + self._held
+            waiting = self._waiting()
             self._queue, self._held = [], []
             self._changed.wait_for(lambda: not self._under_way, timeout)
         for delivery in waiting:
-            delivery.answered.set()
-            delivery.ended.set()
+            delivery.end()
 
     def reset(self) -> None:
         """Forget everything that was sent, or still was to be."""
         with self._changed:
-            waiting = [delivery for *_, delivery in self._queue] + self._held
+            waiting = self._waiting()
             self._reset_state()
             self._changed.notify_all()
         for delivery in waiting:
-            delivery.answered.set()
-            delivery.ended.set()
+            delivery.end()
 
     def stop(self) -> None:
         """Deliver nothing more and end the threads."""
@@ -168,7 +136,10 @@ class Webhooks:
             self._changed.notify_all()
         if pool:
             pool.shutdown(cancel_futures=True)
-        self._client.close()
+        self._sender.close()
+
+    def _waiting(self) -> list[Delivery]:
+        return [delivery for *_, delivery in self._queue] + self._held
 
     def _forms(self, event: Json) -> list[Json]:
         forms = []
@@ -224,8 +195,8 @@ class Webhooks:
     def _attempt(self, delivery: Delivery, log: deque[Json]) -> None:
         delivery.attempts += 1
         with self._changed:
-            record = self._note(delivery.event, delivery.attempts, log)
-        answer = self._post(delivery.event)
+            record = self._record(delivery.event, delivery.attempts, log)
+        answer = self._sender.post(str(self.url), delivery.event, self.secret, self.clock())
         good = 200 <= (answer["status_code"] or 0) < 300
         again = not good and delivery.attempts <= len(self.delays)
         with self._changed:
@@ -241,20 +212,7 @@ class Webhooks:
         if not again:
             delivery.ended.set()
 
-    def _post(self, event: Json) -> Json:
-        body = json.dumps(event, indent=2)
-        headers = {
-            "Content-Type": "application/json; charset=utf-8",
-            "Stripe-Signature": signature(self.secret, body, int(self.clock())),
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        }
-        try:
-            response = self._client.post(str(self.url), content=body.encode(), headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-            return {"status_code": None, "error": f"{type(error).__name__}: {error}"}
-        return {"status_code": response.status_code, "outcome": _outcome(response)}
-
-    def _note(self, event: Json, attempt: int, log: deque[Json] | None = None) -> Json:
+    def _record(self, event: Json, attempt: int, log: deque[Json] | None = None) -> Json:
         record = {
             "event_id": event["id"],
             "type": event["type"],
@@ -267,12 +225,3 @@ class Webhooks:
         }
         (self._log if log is None else log).append(record)
         return record
-
-
-def _outcome(response: httpx.Response) -> Any:
-    """What the service says that it did; or its error code."""
-    try:
-        answer = response.json()
-    except ValueError:
-        return None
-    return (answer.get("outcome") or answer.get("code")) if isinstance(answer, dict) else None

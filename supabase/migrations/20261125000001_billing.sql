@@ -10,20 +10,14 @@ begin;
 set local lock_timeout = '3s';
 set local client_min_messages = warning;  -- Postgres' own "already exists" would bury our notices
 
+-- The file before this one leaves billing_private.notices behind, where all that it found is ours.
 do $$
 begin
-  if exists (
-    select from (values
-      ('public.subscriptions', 'clerk_owner_id', null),
-      ('public.billing_customers', 'livemode', 'PRIMARY KEY (clerk_owner_id, livemode)'),
-      ('public.gone_customers', 'gone_at', 'PRIMARY KEY (stripe_customer_id, livemode)')
-    ) as ours (name, last_column, key)
-    where to_regclass(name) is not null and (
-      not exists (select from pg_catalog.pg_attribute
-        where attrelid = to_regclass(name) and attname = last_column)
-      or key is not null and not exists (select from pg_catalog.pg_constraint
-        where conrelid = to_regclass(name) and pg_get_constraintdef(oid) = key))
-  ) then
+  if coalesce(to_regclass('public.subscriptions'), to_regclass('public.billing_customers'),
+    to_regclass('public.gone_customers')) is not null and not exists (
+      select from pg_catalog.pg_attribute
+      where attrelid = to_regclass('billing_private.notices') and attname = 'noticed_at')
+  then
     raise exception 'A table has our name, and is not upgraded or not ours: run the file before '
       'this one first, and do what it says.';
   end if;
@@ -51,27 +45,12 @@ create sequence if not exists public.subscriptions_revision_seq as bigint;
 -- the row describes. The free tenth of each page keeps a refresh from touching an index.
 create table if not exists public.subscriptions (
   stripe_subscription_id text primary key,
-  user_id text,
-  clerk_owner_id text,
-  stripe_customer_id text,
-  status text,
-  plan text,
-  price_id text,
-  product_id text,
-  quantity integer,
-  items jsonb,
-  collection_method text,
-  current_period_end timestamptz,
-  cancel_at timestamptz,
-  canceled_at timestamptz,
-  trial_end timestamptz,
-  ended_at timestamptz,
-  pause_resumes_at timestamptz,
-  cancel_at_period_end boolean,
-  pause_collection text,
-  paused_reason text,
-  livemode boolean,
-  as_of timestamptz,
+  user_id text, clerk_owner_id text, stripe_customer_id text,
+  status text, plan text, price_id text, product_id text, quantity integer, items jsonb,
+  collection_method text, current_period_end timestamptz, cancel_at timestamptz,
+  canceled_at timestamptz, trial_end timestamptz, ended_at timestamptz,
+  pause_resumes_at timestamptz, cancel_at_period_end boolean, pause_collection text,
+  paused_reason text, livemode boolean, as_of timestamptz,
   revision bigint not null default nextval('public.subscriptions_revision_seq'),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
@@ -102,30 +81,27 @@ create table if not exists public.gone_customers (
 do $$
 declare
   wanted record;
-  made boolean := false;
 begin
   for wanted in
-    select * from (values
-      ('(user_id::text)', '\(?user_id\)?(::text\)?)?', null),
-      ('stripe_customer_id', 'stripe_customer_id', null),
-      ('clerk_owner_id', 'clerk_owner_id', 'clerk_owner_id is not null')
+    select key, condition from (values
+      ('(user_id::text)', '^\(?user_id\)?(::text\)?)?$', null),
+      ('stripe_customer_id', '^stripe_customer_id$', null),
+      ('clerk_owner_id', '^clerk_owner_id$', 'clerk_owner_id is not null')
     ) as indexes (key, pattern, condition)
     where not exists (
       select from pg_catalog.pg_index i
-      join pg_catalog.pg_class c on c.oid = i.indexrelid
-      join pg_catalog.pg_am m on m.oid = c.relam and m.amname = 'btree'
+      join pg_catalog.pg_opclass o on o.oid = i.indclass[0]
+      join pg_catalog.pg_am m on m.oid = o.opcmethod and m.amname = 'btree'
       where i.indrelid = 'public.subscriptions'::regclass and i.indisvalid
-        and pg_get_indexdef(i.indexrelid, 1, true) ~ ('^' || pattern || '$')
+        and pg_get_indexdef(i.indexrelid, 1, true) ~ pattern
         -- user_id in its own type serves a text alone
-        and (pattern !~ 'user_id' or i.indkey[0] = 0 or i.indclass[0] in (
-          select o.oid from pg_catalog.pg_opclass o where o.opcname in ('text_ops', 'varchar_ops')))
+        and (pattern !~ 'user_id' or o.opcname in ('text_ops', 'varchar_ops'))
         and (i.indpred is null or pg_get_expr(i.indpred, i.indrelid) ilike '(' || condition || ')'))
   loop
     execute format('create index on public.subscriptions (%s)', wanted.key)
       || coalesce(' where ' || wanted.condition, '');
-    made := true;
   end loop;
-  if made then
+  if found then
     analyze public.subscriptions;  -- or Postgres would guess, and read a whole index
   end if;
 end
@@ -147,18 +123,13 @@ begin
     where id ~ '^(user|org)_[A-Za-z0-9]+$'
   ) then
     create function public.billing_user_id(clerk_id text) returns text
-    language sql stable set search_path = ''
-    as 'select billing_user_id.clerk_id';
+    language sql stable set search_path = '' as 'select billing_user_id.clerk_id';
   else
     create function public.billing_user_id(clerk_id text) returns text
-    language plpgsql stable security definer set search_path = ''
-    as $body$
+    language plpgsql stable security definer set search_path = '' as $body$
     begin
-      return (
-        select u.id::text from public.users u
-        where u.clerk_id::text = billing_user_id.clerk_id
-        order by 1 limit 1
-      );
+      return (select u.id::text from public.users u
+              where u.clerk_id::text = billing_user_id.clerk_id order by 1 limit 1);
     exception when undefined_table or undefined_column then
       return null;
     end
@@ -178,14 +149,12 @@ $$;
 create or replace function billing_private.claim(
   subscription_id text, customer text, livemode boolean, named text
 ) returns boolean
-language plpgsql set search_path = public
-as $$
+language plpgsql set search_path = public as $$
 #variable_conflict use_variable
 declare
-  owner text;
-  app_user text;
+  owner text; owners text[];
+  app_user text; users text[];
   unclaimed tid[];
-  typed public.subscriptions;
 begin
   customer := nullif(customer, '');
   if not exists (
@@ -200,31 +169,26 @@ begin
   -- first, and then reads what that one was given.
   perform pg_advisory_xact_lock(hashtextextended('billing customer ' || customer, 0));
 
-  owner := coalesce(
-    (select s.clerk_owner_id from public.subscriptions s
-     where s.stripe_subscription_id = subscription_id),
-    (select c.clerk_owner_id from public.billing_customers c
-     where c.stripe_customer_id = customer),
-    (select s.clerk_owner_id from public.subscriptions s
-     where s.stripe_customer_id = customer and s.clerk_owner_id is not null
-     order by s.created_at, s.revision limit 1)
-  );
+  select max(s.clerk_owner_id) filter (where s.stripe_subscription_id = subscription_id),
+    array_agg(s.clerk_owner_id order by s.created_at, s.revision)
+      filter (where s.clerk_owner_id is not null),
+    array_agg(s.user_id::text order by s.created_at, s.revision)
+      filter (where s.user_id is not null)
+  into owner, owners, users
+  from public.subscriptions s
+  where s.stripe_subscription_id = subscription_id or s.stripe_customer_id = customer;
+  owner := coalesce(owner, (
+    select c.clerk_owner_id from public.billing_customers c
+    where c.stripe_customer_id = customer), owners[1]);
   if owner is null and named <> '' then
     app_user := public.billing_user_id(named)::text;
-    if not exists (
-      select from public.subscriptions s
-      where (s.stripe_subscription_id = subscription_id or s.stripe_customer_id = customer)
-        and s.user_id::text <> coalesce(app_user, '')
-    ) then
+    if users is null or coalesce(app_user, '') = all (users) then
       owner := named;
     end if;
   end if;
 
   if owner is null then
-    app_user := (
-      select s.user_id::text from public.subscriptions s
-      where s.stripe_customer_id = customer and s.user_id is not null
-      order by s.created_at, s.revision limit 1);
+    app_user := users[1];
   else
     app_user := coalesce(public.billing_user_id(owner)::text, (
       select s.user_id::text from public.subscriptions s
@@ -247,15 +211,13 @@ begin
     for update skip locked);
 
   for attempt in 1 .. 2 loop
-    exit when cardinality(unclaimed) = 0;
     begin
-      typed := jsonb_populate_record(
-        null::public.subscriptions, jsonb_build_object('user_id', app_user));
       update public.subscriptions s set
         clerk_owner_id = coalesce(s.clerk_owner_id, owner),
-        user_id = coalesce(s.user_id, typed.user_id)
+        user_id = coalesce(s.user_id, (
+          jsonb_populate_record(s.*, jsonb_build_object('user_id', app_user))).user_id)
       where s.ctid = any (unclaimed);
-      return true;
+      return found;
     exception when data_exception or integrity_constraint_violation then
       -- The app's own id does not fit the column's type or its foreign key. Better no user than a
       -- payment that cannot be stored: the owner and the customer find the row anyway.
@@ -280,8 +242,7 @@ $$;
 -- than that column and counts in both.
 create or replace function public.billing_account(clerk_owner_id text, livemode boolean)
 returns jsonb
-language plpgsql stable set search_path = public
-as $$
+language plpgsql stable set search_path = public as $$
 #variable_conflict use_variable
 declare
   app_user text := public.billing_user_id(billing_account.clerk_owner_id);
@@ -321,8 +282,7 @@ $$;
 create or replace function public.link_customer(
   clerk_owner_id text, livemode boolean, stripe_customer_id text
 ) returns void
-language plpgsql set search_path = public
-as $$
+language plpgsql set search_path = public as $$
 #variable_conflict use_column
 begin
   perform pg_advisory_xact_lock(
@@ -348,8 +308,7 @@ $$;
 create or replace function public.mark_customer(
   stripe_customer_id text, livemode boolean, gone boolean
 ) returns void
-language sql set search_path = public
-as $$
+language sql set search_path = public as $$
   insert into public.gone_customers (stripe_customer_id, livemode)
   select mark_customer.stripe_customer_id, mark_customer.livemode where mark_customer.gone
   on conflict do nothing;
@@ -373,8 +332,7 @@ $$;
 create or replace function public.upsert_subscription(
   subscription jsonb, clerk_owner_id text default null, expected_revision bigint default null
 ) returns setof public.subscriptions
-language plpgsql set search_path = public
-as $$
+language plpgsql set search_path = public as $$
 #variable_conflict use_variable
 declare
   -- As a row of the table, so that each value has its column's own type, an enum too.
@@ -440,8 +398,7 @@ $$;
 -- What the migration had to say.
 create or replace function public.billing_notices()
 returns table (noticed_at timestamptz, notice text)
-language sql stable set search_path = ''
-as $$
+language sql stable set search_path = '' as $$
   select n.noticed_at, n.notice from billing_private.notices n order by n.n;
 $$;
 
@@ -450,8 +407,7 @@ $$;
 -- may put a column or a trigger of its own onto the table long after this file. Which plans there
 -- are is not known here: that null or `pro` can be stored is enough.
 create or replace function public.billing_trial_write() returns text[]
-language plpgsql set search_path = ''
-as $$
+language plpgsql set search_path = '' as $$
 declare
   trial constant jsonb := jsonb_build_object(
     'stripe_subscription_id', 'sub_1BillingTrial00000000001',
@@ -486,23 +442,20 @@ $$;
 -- in tokens of version 1 `org_id`). Security definer, so that they work whatever the policies of
 -- the app's own tables are, and in a schema that is not exposed, so that nobody can call them.
 create or replace function billing_private.reader_owners() returns text[]
-language sql stable set search_path = ''
-as $$
+language sql stable set search_path = '' as $$
   select array[nullif(claims ->> 'sub', ''),
                nullif(coalesce(claims -> 'o' ->> 'id', claims ->> 'org_id'), '')]
   from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb as claims) as token;
 $$;
 
 create or replace function billing_private.reader_user_ids() returns text[]
-language sql stable security definer set search_path = ''
-as $$
+language sql stable security definer set search_path = '' as $$
   select array_agg(public.billing_user_id(owner)::text)
   from unnest(billing_private.reader_owners()) as owner where owner is not null;
 $$;
 
 create or replace function billing_private.reader_customers() returns text[]
-language sql stable security definer set search_path = ''
-as $$
+language sql stable security definer set search_path = '' as $$
   select array_agg(c.stripe_customer_id) from public.billing_customers c
   where c.clerk_owner_id = any (billing_private.reader_owners());
 $$;
@@ -520,9 +473,8 @@ declare
   item regclass;
 begin
   for item in
-    select oid from pg_catalog.pg_class where not relrowsecurity and oid in (
-      'public.subscriptions'::regclass, 'public.billing_customers'::regclass,
-      'public.gone_customers'::regclass)
+    select oid from pg_catalog.pg_class where not relrowsecurity and oid = any (array[
+      'public.subscriptions', 'public.billing_customers', 'public.gone_customers']::regclass[])
   loop
     execute format('alter table %s enable row level security', item);
   end loop;
@@ -552,35 +504,26 @@ grant select, insert, update, delete
 grant select on table public.subscriptions to authenticated;
 grant select on table billing_private.notices to service_role;
 
-revoke all on function
-  public.billing_user_id(text),
-  public.billing_account(text, boolean),
-  public.link_customer(text, boolean, text),
-  public.mark_customer(text, boolean, boolean),
-  public.upsert_subscription(jsonb, text, bigint),
-  public.billing_notices(),
-  public.billing_trial_write(),
-  billing_private.claim(text, text, boolean, text),
-  billing_private.reader_owners(),
-  billing_private.reader_user_ids(),
-  billing_private.reader_customers()
-  from public, anon, authenticated;
-grant execute on function
-  public.billing_user_id(text),
-  public.billing_account(text, boolean),
-  public.link_customer(text, boolean, text),
-  public.mark_customer(text, boolean, boolean),
-  public.upsert_subscription(jsonb, text, bigint),
-  public.billing_notices(),
-  public.billing_trial_write(),
-  billing_private.claim(text, text, boolean, text)
-  to service_role;
+do $$
+declare
+  callable regprocedure;
+begin
+  foreach callable in array array[
+    'public.billing_user_id(text)', 'public.billing_account(text, boolean)',
+    'public.link_customer(text, boolean, text)', 'public.mark_customer(text, boolean, boolean)',
+    'public.upsert_subscription(jsonb, text, bigint)', 'public.billing_notices()',
+    'public.billing_trial_write()']::regprocedure[]
+  loop
+    execute format('revoke all on function %s from public, anon, authenticated', callable);
+    execute format('grant execute on function %s to service_role', callable);
+  end loop;
+end
+$$;
+revoke all on all functions in schema billing_private from public, anon, authenticated;
 grant usage on schema billing_private to authenticated, service_role;
-grant execute on function
-  billing_private.reader_owners(),
-  billing_private.reader_user_ids(),
-  billing_private.reader_customers()
-  to authenticated;
+grant execute on function billing_private.claim(text, text, boolean, text) to service_role;
+grant execute on function billing_private.reader_owners(), billing_private.reader_user_ids(),
+  billing_private.reader_customers() to authenticated;
 
 revoke all on sequence public.subscriptions_revision_seq from public, anon, authenticated;
 grant usage, select on sequence public.subscriptions_revision_seq to service_role;
@@ -603,65 +546,12 @@ set local client_min_messages = warning;
 
 create temp table billing_says (told text) on commit drop;
 
--- Does billing_user_id find the users, for those who will call it?
-do $$
-declare
-  seam constant regprocedure := 'public.billing_user_id(text)';
-  before constant text := current_setting('role');
-  users constant regclass := to_regclass('public.users');
-  caller text;
-  id_type text;
-begin
-  select format_type(id.atttypid, id.atttypmod) into id_type
-  from pg_catalog.pg_attribute id join pg_catalog.pg_attribute clerk_id using (attrelid)
-  where attrelid = users and id.attname = 'id' and clerk_id.attname = 'clerk_id';
-
-  insert into pg_temp.billing_says
-  select case
-    when prosrc !~ 'public\.users u\s' and prosrc ~ '^\s*select billing_user_id.clerk_id\s*$'
-      then 'user_id holds Clerk''s ids, so billing_user_id(text) gives back the Clerk id itself.'
-    when prosrc !~ 'public\.users u\s' then 'billing_user_id(text) is your own and stays as it is.'
-    when id_type is not null then format('billing_user_id(text) finds your users by '
-      'public.users.clerk_id: user_id will be public.users.id (%s).', id_type)
-    when users is not null then 'public.users has no columns id and clerk_id: subscriptions will '
-      'have no user_id until you give billing_user_id(text) the names of your own.'
-    else 'There is no table public.users: subscriptions will have no user_id until '
-      'billing_user_id(text) knows where your users are.' end
-  from pg_catalog.pg_proc where oid = seam;
-
-  insert into pg_temp.billing_says
-  select E'public.users has no index on clerk_id, so each call reads all of it. This makes one:\n'
-    'create index on public.users (clerk_id);'
-  from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
-  where a.attrelid = users and a.attname = 'clerk_id' and c.relkind = 'r' and not exists (
-    select from pg_catalog.pg_index i
-    where i.indrelid = users and i.indkey[0] = a.attnum and i.indisvalid);
-
-  foreach caller in array array['service_role', 'authenticated'] loop
-    continue when not pg_has_role(caller, 'member');
-    begin
-      perform set_config('role', caller, true);
-      if caller = 'service_role' then
-        perform public.billing_user_id('user_nobody');
-      else
-        perform set_config('request.jwt.claims', '{"sub": "user_nobody"}', true);
-        perform billing_private.reader_user_ids();
-        perform set_config('request.jwt.claims', '', true);
-      end if;
-      perform set_config('role', before, true);
-    exception when others then
-      insert into pg_temp.billing_says values (format('billing_user_id(text) fails when called for '
-        '%s: %s. Write it like the one in this migration: security definer, and with qualified '
-        'names.', caller, sqlerrm));
-    end;
-  end loop;
-end
-$$;
-
--- The last word has the table itself: a purchase goes in, is written again, and is taken back.
+-- The last word has the table itself: a purchase goes in, is written again, and is taken back. And
+-- is there an answer for those who will ask whose row it is?
 do $$
 declare
   owner constant text := current_setting('role');
+  caller text;
   reasons text[];
 begin
   if pg_has_role('service_role', 'member') then
@@ -673,26 +563,68 @@ begin
     raise exception 'A purchase can''t be stored: %. The file before this one names what mends it.',
       array_to_string(reasons, ', ');
   end if;
+
+  foreach caller in array array['service_role', 'authenticated'] loop
+    continue when not pg_has_role(caller, 'member');
+    begin
+      perform set_config('role', caller, true);
+      if caller = 'service_role' then
+        perform public.billing_user_id('user_nobody');
+      else
+        perform set_config('request.jwt.claims', '{"sub": "user_nobody"}', true);
+        perform billing_private.reader_user_ids();
+      end if;
+      perform set_config('role', owner, true);
+    exception when others then
+      insert into pg_temp.billing_says values (format('billing_user_id(text) fails when called for '
+        '%s: %s. Write it like the one in this migration: security definer, and with qualified '
+        'names.', caller, sqlerrm));
+    end;
+  end loop;
 end
 $$;
 
+-- Where billing_user_id(text) finds the users.
+insert into pg_temp.billing_says
+select case
+  when prosrc !~ 'public\.users u\s' and prosrc ~ '^\s*select billing_user_id.clerk_id\s*$'
+    then 'user_id holds Clerk''s ids, so billing_user_id(text) gives back the Clerk id itself.'
+  when prosrc !~ 'public\.users u\s' then 'billing_user_id(text) is your own and stays as it is.'
+  when clerk_id.attnum is not null then format('billing_user_id(text) finds your users by '
+    'public.users.clerk_id: user_id will be public.users.id (%s).',
+    format_type(id.atttypid, id.atttypmod))
+  when to_regclass('public.users') is not null then 'public.users has no columns id and clerk_id: '
+    'subscriptions will have no user_id until you give billing_user_id(text) the names of your own.'
+  else 'There is no table public.users: subscriptions will have no user_id until '
+    'billing_user_id(text) knows where your users are.' end
+from pg_catalog.pg_proc p
+left join pg_catalog.pg_attribute id
+  on id.attrelid = to_regclass('public.users') and id.attname = 'id'
+left join pg_catalog.pg_attribute clerk_id
+  on clerk_id.attrelid = id.attrelid and clerk_id.attname = 'clerk_id'
+where p.oid = 'public.billing_user_id(text)'::regprocedure
+union all
+select E'public.users has no index on clerk_id, so each call reads all of it. This makes one:\n'
+  'create index on public.users (clerk_id);'
+from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
+where c.oid = to_regclass('public.users') and a.attname = 'clerk_id' and c.relkind = 'r'
+  and not exists (
+    select from pg_catalog.pg_index i
+    where i.indrelid = c.oid and i.indkey[0] = a.attnum and i.indisvalid)
+union all
 -- Policies add up: one of the team's own may show more than ours does, now that signed-in users may
 -- read the table. One by auth.uid() fails for each row, since Clerk's ids are no uuid.
-insert into pg_temp.billing_says
-select case when condition ~ 'auth\.uid\(' then format(E'The policy %I on subscriptions asks for '
-    'auth.uid(), which fails under Clerk''s tokens (22P02), also on one''s own rows. Ours lets '
-    'signed-in users read their own. Without it they can:\n', polname)
-  else format(E'The policy %I on subscriptions is your own: whoever meets its condition reads the '
-    'row, beside its owner: %s. If that is more than you want:\n', polname,
-    replace(condition, ';', ',')) end
-  || format('drop policy %I on public.subscriptions;', polname)
-from (
-  select p.*, pg_get_expr(polqual, polrelid) as condition from pg_catalog.pg_policy p
-  where polrelid = 'public.subscriptions'::regclass and polcmd in ('r', '*')
-    and polname <> 'Signed-in users read their own subscriptions'
-    and polroles && array[0::oid, 'authenticated'::regrole::oid]
-) as policies
-where polpermissive or condition ~ 'auth\.uid\(';
+select format(case when condition ~ 'auth\.uid\(' then E'The policy %1$I on subscriptions asks for '
+      'auth.uid(), which fails under Clerk''s tokens (22P02), also on one''s own rows. Ours lets '
+      'signed-in users read their own. Without it they can:\n'
+    else E'The policy %1$I on subscriptions is your own: whoever meets its condition reads the '
+      'row, beside its owner: %2$s. If that is more than you want:\n' end
+  || 'drop policy %1$I on public.subscriptions;', polname, replace(condition, ';', ','))
+from pg_catalog.pg_policy, pg_get_expr(polqual, polrelid) as condition
+where polrelid = 'public.subscriptions'::regclass and polcmd in ('r', '*')
+  and polname <> 'Signed-in users read their own subscriptions'
+  and polroles && array[0::oid, 'authenticated'::regrole::oid]
+  and (polpermissive or condition ~ 'auth\.uid\(');
 
 -- Where else do ids of Stripe's and Clerk's stand? The first rows of each table of the team's are
 -- looked at. A payer is known once billing_customers, or a row of subscriptions, has the customer.
@@ -729,46 +661,43 @@ begin
           or exists (select from public.subscriptions s where s.stripe_customer_id = sample.id
                      and (s.user_id is not null or s.clerk_owner_id is not null))))
       $query$, item.name, item.place) into found;
-    if found is null and item.name ~* '^clerk_?(user_?)?id$' then
-      found := 'user';
-    end if;
-    if found is not null then
-      insert into pg_temp.billing_ids values (item.relation, item.place, item.name, found);
-    end if;
+    insert into pg_temp.billing_ids
+    select item.relation, item.place, item.name, kind
+    from coalesce(found, case when item.name ~* '^clerk_?(user_?)?id$' then 'user' end) as kind
+    where kind is not null;
   end loop;
 end
 $$;
 
 insert into pg_temp.billing_says
-select format(E'Stripe''s ids stand in subscriptions.%I too. This takes them over:\n'
-  'update public.subscriptions set %2$I = %1$I where %2$I is null and %1$I ~ %3$L;', name,
-  case kind when 'cus' then 'stripe_customer_id' else 'stripe_subscription_id' end, '^' || kind)
+select format(E'%s''s ids stand in subscriptions.%I too. This takes them over:\n'
+  'update public.subscriptions set %3$I = %2$I where %3$I is null and %2$I ~ %4$L;', ours.of, name,
+  ours.column, ours.pattern)
 from pg_temp.billing_ids
-where relation = 'public.subscriptions'::regclass and kind in ('cus', 'sub');
-
-insert into pg_temp.billing_says
-select format(E'Clerk''s ids stand in subscriptions.%I. This makes them the owners:\n'
-  'update public.subscriptions set clerk_owner_id = %1$I where clerk_owner_id is null '
-  'and %1$I ~ ''^(user|org)_'';', name)
-from pg_temp.billing_ids
-where relation = 'public.subscriptions'::regclass and kind in ('user', 'org')
-  and name <> 'user_id' and name ~* 'clerk|^user|^owner|^org|^account'
-  and exists (select from public.subscriptions where clerk_owner_id is null);
+join (values
+  ('cus', 'Stripe', 'stripe_customer_id', '^cus_'),
+  ('sub', 'Stripe', 'stripe_subscription_id', '^sub_'),
+  ('user', 'Clerk', 'clerk_owner_id', '^(user|org)_'),
+  ('org', 'Clerk', 'clerk_owner_id', '^(user|org)_')
+) as ours (kind, of, "column", pattern) using (kind)
+where relation = 'public.subscriptions'::regclass and (ours.of = 'Stripe' or name <> 'user_id'
+  and name ~* 'clerk|^user|^owner|^org|^account'
+  and exists (select from public.subscriptions where clerk_owner_id is null));
 
 insert into pg_temp.billing_says
 select distinct on (payer.place, payer.name) format(E'Stripe''s customers stand in %s.%I: who is '
   'unknown here could buy again. This takes them over (with false, not true, for test mode):\n'
   'insert into public.billing_customers (clerk_owner_id, livemode, stripe_customer_id) '
-  'select distinct on (%3$s) %3$s, true, payer.%2$I from %4$s where payer.%2$I ~ ''^cus_'' '
-  'and %3$s is not null on conflict do nothing;', payer.place, payer.name, clerk_id, source)
+  'select distinct on (%3$s) %3$s, true, payer.%2$I from %1$s payer%4$s '
+  'where payer.%2$I ~ ''^cus_'' and %3$s is not null on conflict do nothing;',
+  payer.place, payer.name, clerk_id, joined)
 from pg_temp.billing_ids payer
 cross join lateral (
-  select format('payer.%I', o.name) as clerk_id, format('%s payer', o.place) as source,
-    1 as nearness, o.name as by, o.relation, o.name as clerk
+  select format('payer.%I', o.name) as clerk_id, '' as joined, 1 as nearness, o.name as by, o.name
   from pg_temp.billing_ids o where o.relation = payer.relation and o.kind in ('user', 'org')
   union all
-  select format('owner.%I', o.name), format('%s payer join %s owner on owner.%I = payer.%I',
-    payer.place, o.place, theirs.attname, ours.attname), 2, ours.attname, o.relation, o.name
+  select format('owner.%I', o.name), format(' join %s owner on owner.%I = payer.%I', o.place,
+    theirs.attname, ours.attname), 2, ours.attname, o.name
   from pg_catalog.pg_attribute ours
   join pg_temp.billing_ids o on o.kind in ('user', 'org') and o.relation <> payer.relation
   join pg_catalog.pg_attribute theirs on theirs.attrelid = o.relation
@@ -780,7 +709,7 @@ cross join lateral (
     -- where no foreign key says so, names do
     or o.relation = to_regclass('public.users') and theirs.attname = 'id'
       and ours.attname ~* '^(id|(user|owner|account)_?id)$')
-) as owner
+) as owner (clerk_id, joined, nearness, by, clerk)
 where payer.kind = 'cus' and payer.relation <> 'public.subscriptions'::regclass
 -- not who invited the payer, or who wrote the entry
 order by payer.place, payer.name, nearness, clerk !~* 'clerk|^user_?id$|^id$',
@@ -797,13 +726,12 @@ having count(*) > 0;
 
 -- The users of subscriptions.user_id by another name than users.
 insert into pg_temp.billing_says
-select format(E'subscriptions.user_id points to %s.%I, and billing_user_id(text) looks elsewhere. '
-  'This tells it:\ncreate or replace function public.billing_user_id(clerk_id text) returns text '
-  'language sql stable security definer set search_path = '''' as $$ select ', o.place,
-    theirs.attname)
-  || case when o.name = theirs.attname then 'billing_user_id.clerk_id $$;' else format(
-    'u.%I::text from %s u where u.%I::text = billing_user_id.clerk_id $$;', theirs.attname, o.place,
-    o.name) end
+select format(E'subscriptions.user_id points to %1$s.%2$I, and billing_user_id(text) looks '
+  'elsewhere. This tells it:\ncreate or replace function public.billing_user_id(clerk_id text) '
+  'returns text language sql stable security definer set search_path = '''' as $$ select '
+  || case when o.name = theirs.attname then 'billing_user_id.clerk_id'
+    else 'u.%2$I::text from %1$s u where u.%3$I::text = billing_user_id.clerk_id' end || ' $$;',
+  o.place, theirs.attname, o.name)
 from pg_catalog.pg_constraint k
 join pg_catalog.pg_attribute ours on ours.attrelid = k.conrelid and array[ours.attnum] = k.conkey
 join pg_catalog.pg_attribute theirs

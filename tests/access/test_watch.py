@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter
 from watch import Watch
 
 from portal_service import Settings
-from portal_service.observability import log
+from portal_service.log import log
 from sandbox.world import World
 
 TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1c2VyX2FkYSJ9.c2lnbmF0dXJl"
@@ -63,7 +63,7 @@ def test_a_secret_is_seen_in_a_line_wherever_it_stands(watch: Watch, secret: str
         assert looked_at(watch, leak)
 
 
-def test_what_is_said_and_blotted_out_is_seen_as_said_alone(watch: Watch) -> None:
+def test_what_is_said_and_removed_is_seen_as_said_alone(watch: Watch) -> None:
     """In no line, not even in that of a host app with handlers of its own."""
     for error in (None, raised(TOKEN)):
         watch.complaints.clear()

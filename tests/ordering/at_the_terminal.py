@@ -3,7 +3,7 @@
 import importlib
 import json
 import time
-from functools import cached_property, partial
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +15,6 @@ from outside import Outside, signed
 from table import connect
 
 from portal_service import Settings, create_app
-from portal_service.commands.patience import patiently
 from portal_service.subscription import Row, differences, row_of
 from sandbox.world import WEBHOOK_PATH
 
@@ -31,16 +30,10 @@ class Terminal:
         self.app = create_app(self.settings)
         self.slept: list[float] = []
         patch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0.01)
-        for name in (
-            "account",
-            "sync",
-            "replay",
-            "link",
-        ):  # the package has the commands by these names
+        slept = SimpleNamespace(sleep=self.slept.append, time=time.time)
+        for name in ("retry", "sync"):
             module = importlib.import_module(f"portal_service.commands.{name}")
-            patch.setattr(module, "patiently", partial(patiently, sleep=self.slept.append))
-            patched = SimpleNamespace(sleep=self.slept.append, time=time.time)
-            patch.setattr(module, "time", patched, raising=False)
+            patch.setattr(module, "time", slept)
 
     @cached_property
     def service(self) -> FlaskClient:

@@ -21,7 +21,7 @@ from table import PlainDatabase
 from portal_service import Settings
 from portal_service.subscription import differences, row_of
 from sandbox.stripe import api as stripe_api
-from sandbox.stripe.webhooks import signature
+from sandbox.stripe.delivery import signature
 from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 from sandbox.world import JWT_SECRET, STRIPE_KEY, WEBHOOK_PATH, WEBHOOK_SECRET, World

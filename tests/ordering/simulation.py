@@ -27,7 +27,7 @@ from table import PlainDatabase
 
 from portal_service import deadline, mirror, single_flight
 from portal_service.config import Settings
-from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
+from portal_service.events import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
 from portal_service.subscription import differences, row_of
 from sandbox.stripe import shapes
 from sandbox.stripe.state import StripeState

@@ -1,6 +1,7 @@
 """Rows -> who is entitled to what, and which row speaks. Tables all through."""
 
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ from hypothesis import strategies as st
 
 from portal_service.config import Plan
 from portal_service.entitlement import (
-    best_row,
+    by_merit,
     has_unknown_price,
     is_running,
     is_subscribed,
     needs_payment,
     row_items,
-    running_row,
+    running_rows,
     status_object,
 )
 
@@ -28,7 +29,12 @@ def shown(*rows: Json, **about: Any) -> Json:
 
 
 def best(*rows: Json) -> Json | None:
-    return best_row(rows, PLANS, ENTITLED)
+    return account(*rows).best_row
+
+
+def running_row(rows: Iterable[Json]) -> Json | None:
+    """The best of those that are running."""
+    return next(iter(running_rows(account(*rows), PLANS, ENTITLED)), None)
 
 
 def running(one: Json) -> bool:
@@ -87,7 +93,7 @@ def test_the_status_alone_entitles(
         assert status["status"] == state["status"]
         assert status["can_checkout"] is not runs, beside
         assert running(one) is runs, beside
-        assert running_row([one], PLANS, ENTITLED) == (one if runs else None), beside
+        assert running_row([one]) == (one if runs else None), beside
 
 
 @pytest.mark.parametrize("status", BY_STATUS)
@@ -302,15 +308,15 @@ def test_the_greatest_id_decides_at_last() -> None:
 
 def test_without_rows_there_is_no_best_one() -> None:
     assert best() is None
-    assert running_row([], PLANS, ENTITLED) is None
+    assert running_row([]) is None
 
 
 def test_a_running_row_is_found_behind_a_better_one_that_is_not() -> None:
     entitled = (*ENTITLED, "incomplete")  # an operator's odd choice: subscribed, and not running
     not_running = row(stripe_subscription_id="sub_a", status="incomplete")
     runs = row(stripe_subscription_id="sub_b", status="past_due")
-    assert best_row([not_running, runs], PLANS, entitled) == not_running
-    assert running_row([not_running, runs], PLANS, entitled) == runs
+    assert by_merit([runs, not_running], PLANS, entitled) == (not_running, runs)
+    assert running_row([not_running, runs]) == runs
 
 
 rows_of_any_kind = st.builds(
@@ -339,7 +345,7 @@ def test_the_order_of_the_rows_never_matters(
     shuffled = chance.sample(rows, len(rows))
     assert shown(*shuffled) == shown(*rows)
     assert best(*shuffled) == best(*rows)
-    assert running_row(shuffled, PLANS, ENTITLED) == running_row(rows, PLANS, ENTITLED)
+    assert running_row(shuffled) == running_row(rows)
 
 
 @for_all(different_rows)
@@ -350,7 +356,7 @@ def test_what_is_shown_fits_together(rows: list[dict[str, Any]]) -> None:
         assert status["needs_payment"] is False
     if any(row["stripe_subscription_id"] and is_subscribed(row, PLANS, ENTITLED) for row in rows):
         assert status["subscribed"]
-    runs = running_row(rows, PLANS, ENTITLED)
+    runs = running_row(rows)
     assert (runs is not None) is any(map(running, rows))
     assert status["can_checkout"] is (runs is None)
     assert not (status["subscribed"] and status["can_checkout"])

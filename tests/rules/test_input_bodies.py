@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from portal_service import inputs
+from portal_service import request_body
 from portal_service.errors import ServiceError
 
 
@@ -29,7 +29,7 @@ def body(
     app: Flask, data: bytes | str, content_type: str | None = "application/json"
 ) -> dict[str, Any]:
     with app.test_request_context("/", method="POST", data=data, content_type=content_type):
-        return inputs.json_body(FIELDS)
+        return request_body.json_body(FIELDS)
 
 
 @pytest.mark.parametrize("content_type", [None, "application/json", "text/plain"])
@@ -103,8 +103,8 @@ def test_a_webhook_may_be_1_mib_and_no_more(app: Flask) -> None:
     for size, fits in ((2**20, True), (2**20 + 1, False)):
         with app.test_request_context("/", method="POST", data=b" " * size):
             if fits:
-                assert len(inputs.raw_body(inputs.WEBHOOK_LIMIT)) == size
+                assert len(request_body.raw_body(request_body.WEBHOOK_LIMIT)) == size
             else:
                 with pytest.raises(ServiceError) as refused:
-                    inputs.raw_body(inputs.WEBHOOK_LIMIT)
+                    request_body.raw_body(request_body.WEBHOOK_LIMIT)
                 assert refused.value.status == 413

@@ -1,4 +1,4 @@
-"""What an operator sees: the request id, the lines of the log, and what is blotted out of them."""
+"""What an operator sees: the request id, the lines of the log, and what is removed from them."""
 
 import json
 import logging
@@ -12,17 +12,17 @@ from flask.testing import FlaskClient
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from portal_service import deadline, errors, observability
-from portal_service.observability import (
+from portal_service import deadline, errors
+from portal_service.log import (
     LOGGER,
     JsonFormatter,
     TextFormatter,
     configure_logging,
-    note,
-    observe,
     request_id,
     scrub,
 )
+from portal_service.log import log as write
+from portal_service.observability import note, observe
 
 FORMATTERS = {"json": JsonFormatter(), "text": TextFormatter()}
 
@@ -52,7 +52,7 @@ AROUND = ["{}", "say {}", "{} says", "'{}'", '"{}"', "({})", "<{}>", "a,{},b", "
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-def test_a_secret_is_blotted_out_of_a_text(secret: str) -> None:
+def test_a_secret_is_removed_from_a_text(secret: str) -> None:
     for around in AROUND:
         scrubbed = scrub(around.format(secret))
         assert secret not in scrubbed, around
@@ -146,13 +146,13 @@ def test_the_log_goes_to_standard_error_once_in_the_form_wanted(
 ) -> None:
     configure_logging(form, "INFO")
     configure_logging(form, "INFO")
-    observability.log(logging.INFO, "said", field=1)
-    observability.log(logging.DEBUG, "whispered")
+    write(logging.INFO, "said", field=1)
+    write(logging.DEBUG, "not for now")
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith(starts)
     assert printed.err.count("said") == 1
-    assert "whispered" not in printed.err
+    assert "not for now" not in printed.err
 
 
 # Requests

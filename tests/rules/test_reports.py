@@ -8,7 +8,7 @@ import pytest
 from alone import Log
 from given import row, row_item, row_of_the_original, settings
 
-from portal_service.observability import UNCLAIMED, UNKNOWN_PRICES
+from portal_service.metrics import UNCLAIMED, UNKNOWN_PRICES
 from portal_service.reports import Reports
 
 Json = dict[str, Any]

@@ -23,8 +23,8 @@ class Watched(SingleFlight[Any]):
         super().__init__()
         self.boarded = threading.Semaphore(0)
 
-    def _board(self, key: Hashable, note: str | None) -> tuple[Flight[Any], bool]:
-        found = super()._board(key, note)
+    def _board(self, key: Hashable, hint: str | None) -> tuple[Flight[Any], bool]:
+        found = super()._board(key, hint)
         self.boarded.release()
         return found
 
@@ -41,7 +41,7 @@ class Work:
         self.began, self.may_depart = threading.Event(), threading.Event()
         self.departed, self.may_end = threading.Event(), threading.Event()
         self.runs = 0
-        self.notes: list[str] = []
+        self.hints: list[str] = []
 
     def __call__(self, flight: Flight[Any]) -> Any:
         self.runs += 1
@@ -50,7 +50,7 @@ class Work:
         flight.depart()
         self.departed.set()
         assert self.may_end.wait(PATIENCE)
-        self.notes = list(flight.notes)
+        self.hints = list(flight.hints)
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
@@ -217,12 +217,12 @@ def test_the_key_is_free_after_every_kind_of_end(
     assert (flights._boarding, flights._flying) == ({}, {})
 
 
-def test_notes_reach_the_one_run_in_their_order_and_no_other(flights: Watched, call: Any) -> None:
+def test_hints_reach_the_one_run_in_their_order_and_no_other(flights: Watched, call: Any) -> None:
     first_work, second_work = Work(), Work()
     calls = [call(flights.run, "a", first_work, "one")]
     flights.wait_for(1)
-    for note in ("two", None, "three"):
-        calls.append(call(flights.run, "a", unused, note))
+    for hint in ("two", None, "three"):
+        calls.append(call(flights.run, "a", unused, hint))
         flights.wait_for(1)
     first_work.may_depart.set()
     assert first_work.departed.wait(PATIENCE)
@@ -232,7 +232,7 @@ def test_notes_reach_the_one_run_in_their_order_and_no_other(flights: Watched, c
     second_work.go_on()
     for each in calls:
         outcome(each)
-    assert (first_work.notes, second_work.notes) == (["one", "two", "three"], ["four"])
+    assert (first_work.hints, second_work.hints) == (["one", "two", "three"], ["four"])
 
 
 # Time
@@ -249,7 +249,7 @@ def test_one_of_those_with_time_left_leads_when_the_leader_runs_out_of_it(
 
     leader = call(flights.run, "a", hopeless)
     assert hopeless.began.wait(PATIENCE)
-    others = [call(flights.run, "a", work, f"note {i}") for i in range(3)]
+    others = [call(flights.run, "a", work, f"hint {i}") for i in range(3)]
     flights.wait_for(4)
     hopeless.go_on()
     assert isinstance(leader.exception(PATIENCE), deadline.OutOfTime)

@@ -94,7 +94,8 @@ def test_times_are_shown_in_utc_with_a_z(
 
 @pytest.mark.parametrize("livemode", [True, False])
 def test_the_mode_shown_is_that_of_the_key(livemode: bool) -> None:
-    assert status_object(account(), PLANS, ENTITLED, livemode=livemode)["livemode"] is livemode
+    status = status_object(account(), PLANS, ENTITLED, livemode=livemode)
+    assert status["livemode"] is livemode
 
 
 @pytest.mark.parametrize(

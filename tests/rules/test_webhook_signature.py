@@ -15,8 +15,14 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from portal_service.errors import ServiceError
-from portal_service.mirror import CHECKOUT_EVENTS, SUBSCRIPTION_EVENTS
-from portal_service.webhook import TOLERANCE_SECONDS, parse, verify
+from portal_service.events import (
+    CHECKOUT_EVENTS,
+    SUBSCRIPTION_EVENTS,
+    completed_session,
+    parse,
+    snapshot_row,
+)
+from portal_service.webhook import TOLERANCE_SECONDS, verify
 
 SECRET, OLD_SECRET = "whsec_new", "whsec_old"
 SECRETS = (SECRET, OLD_SECRET)
@@ -162,7 +168,12 @@ def test_no_mixture_of_right_parts_breaks_the_check(header: str) -> None:
 
 
 def parsed(payload: bytes | str) -> dict[str, Any]:
-    return parse(payload.encode() if isinstance(payload, str) else payload)
+    event = parse(payload.encode() if isinstance(payload, str) else payload)
+    if event["object"] == "event" and event["type"] in SUBSCRIPTION_EVENTS:
+        assert snapshot_row(event, ())["stripe_subscription_id"] == event["data"]["object"]["id"]
+    elif event["object"] == "event" and event["type"] in CHECKOUT_EVENTS:
+        assert completed_session(event) is event["data"]["object"]
+    return event
 
 
 GOOD_EVENTS = [
@@ -266,7 +277,7 @@ json_values = st.recursive(
 )
 def test_no_payload_raises_anything_but_our_refusal(payload: bytes) -> None:
     try:
-        event = parse(payload)
+        event = parsed(payload)
     except ServiceError as refused:
         assert refused.code == "invalid_payload"
     else:

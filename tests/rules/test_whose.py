@@ -3,14 +3,16 @@
 from typing import Any
 
 import pytest
-from given import PLANS, item, settings, subscription
+from given import item, settings, subscription
 
-from portal_service.whose import is_somebody_elses, named_owner
+from portal_service.whose import Whose
 
 Json = dict[str, Any]
 ADA, EVE = {"clerk_user_id": "user_ada"}, {"clerk_user_id": "user_eve"}
 THEIRS = item("price_theirs", "prod_theirs")
 SUPPORT = item("price_support", "prod_support")
+# With no database, so that none is asked.
+WHOSE = Whose(settings(ignored_products=("prod_support",)), None)  # type: ignore[arg-type]
 
 
 def customer(metadata: Json) -> Json:
@@ -37,7 +39,7 @@ def customer(metadata: Json) -> Json:
 def test_the_subscription_names_its_owner_then_its_sessions_then_its_customer(
     one: Json, of_sessions: tuple[str, ...], named: str | None
 ) -> None:
-    assert named_owner(one, PLANS, of_sessions) == named
+    assert WHOSE.named_owner(one, of_sessions) == named
 
 
 @pytest.mark.parametrize(
@@ -54,5 +56,4 @@ def test_the_subscription_names_its_owner_then_its_sessions_then_its_customer(
 def test_by_its_products_alone_it_can_be_ours_or_somebody_elses(
     one: Json, somebody_elses: bool
 ) -> None:
-    told = settings(ignored_products=("prod_support",))
-    assert is_somebody_elses(one, told, None) is somebody_elses  # type: ignore[arg-type]
+    assert WHOSE.is_somebody_elses(one) is somebody_elses

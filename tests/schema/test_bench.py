@@ -1,10 +1,15 @@
-"""bench/migration.py still runs and measures what it says; its figures are no test's business."""
+"""bench/ still runs, and measures what it says; its figures are no test's business. What many
+writers at once must never do is: it is shown here in short, on both servers.
+"""
 
 import re
+from collections.abc import Iterator
 
 import psycopg
 import pytest
+from postgres_15 import running, why_not
 
+from bench.many_writers import broken, fight
 from bench.migration import measure
 from bench.statements import split
 from sandbox.postgres import MIGRATIONS, Postgres
@@ -36,3 +41,49 @@ def test_it_runs_the_whole_file(path) -> None:
     assert all(statement.endswith(";") for statement in statements)
     assert statements[0].endswith("begin;")
     assert "commit;" in statements
+
+
+@pytest.fixture(params=["as configured", "15"])
+def server(request: pytest.FixtureRequest, postgres: Postgres) -> Iterator[Postgres]:
+    if request.param == "as configured":
+        yield postgres
+        return
+    if reason := why_not():
+        pytest.skip(reason)
+    if request.config.getoption("--postgres-15", default=False):
+        pytest.skip("all of this runs on Postgres 15 already")
+    with running() as older:
+        yield older
+
+
+def test_eight_writers_at_once_break_nothing(server: Postgres) -> None:
+    url = server.create_database("eight_writers")
+    result = fight(url, turns=250)
+    assert broken(url, result) == []
+    taken = {name: count for name, count in result.calls.items() if name.endswith(" taken")}
+    assert min(taken[f"{name} taken"] for name in ("insert", "event", "refresh", "link")) > 10
+
+
+# What somebody does behind the back of those who wrote, and what has to be found.
+SPOILED = {
+    "update subscriptions set quantity = 0": "the last write is lost",
+    "update subscriptions set user_id = 'x'": "user_id did not stay",
+    "update billing_customers set clerk_owner_id = 'y' || clerk_owner_id": "linked to another than",
+    "update subscriptions set clerk_owner_id = stripe_subscription_id"
+    " where clerk_owner_id is not null": "clerk_owner_id did not stay",
+    "update subscriptions set stripe_customer_id = 'cus_0'": "cus_0 has ",
+    "delete from subscriptions": "it was written, and is lost",
+}
+
+
+def test_what_would_be_broken_is_found(postgres: Postgres) -> None:
+    url = postgres.create_database("spoiled")
+    result = fight(url, turns=60)
+    for statement, finding in SPOILED.items():
+        assert not [each for each in broken(url, result) if finding in each]
+        with psycopg.connect(url) as connection:
+            connection.execute(statement)
+        assert [each for each in broken(url, result) if finding in each], statement
+    once = result.writes[0]
+    result.writes.append(once)
+    assert f"revision {once.row['revision']} was given twice" in broken(url, result)

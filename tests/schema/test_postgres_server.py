@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from sandbox import postgres as module
 from sandbox.postgres import Postgres, migrate, reset
+from sandbox.postgres import server as module
 
 # Starts a server and says its process id; ends when its input does, or when it is killed.
 SANDBOX = """

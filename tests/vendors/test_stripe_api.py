@@ -133,18 +133,18 @@ def test_items_that_stripe_did_not_show_are_listed(
     assert asked == [first, first | {"starting_after": "si_5"}]
 
 
-def test_the_items_of_every_subscription_of_a_walk_are_listed(at_stripe: Any, ours: Stripe) -> None:
+def test_the_items_of_every_subscription_of_a_walk_are_listed(at_stripe: Any) -> None:
     at_stripe.get(f"{API}/subscriptions", json=page(SHOWN))
     at_stripe.get(f"{API}/subscription_items", json=page(*ELEVEN))
-    paced: list[str] = []
+    calls: list[str] = []
 
-    def around(ask: Any) -> Any:
-        paced.append("a page")
+    def retrying(ask: Any) -> Any:
+        calls.append("a page")
         return ask()
 
-    (found,) = ours.all_subscriptions(around=around)
+    (found,) = Stripe(settings(), retrying).all_subscriptions()
     assert len(found["items"]["data"]) == 11
-    assert len(paced) == 2
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from stripe._http_client import HTTPClient
 from stripe_answers import API, BROKEN, DATE, LOST, SLOW, refused
 
 from portal_service.errors import ServiceError
-from portal_service.observability import VENDOR_ERRORS
+from portal_service.metrics import VENDOR_ERRORS
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import (
     CustomerMissing,
@@ -104,6 +104,8 @@ ANSWERS = [
     ({"status": 500, "json": {}}, "stripe_unavailable"),
     ({"status": 502, "json": {"error": "Bad gateway"}}, "stripe_unavailable"),
     ({"status": 503, "json": []}, "stripe_unavailable"),
+    ({"status": 200, "json": []}, "stripe_unavailable"),
+    ({"status": 400, "json": {"error": ["no"]}}, "stripe_unavailable"),
     (LOST, "stripe_unavailable"),
     (SLOW, "stripe_unavailable"),
     ({"body": requests.ConnectTimeout("slow")}, "stripe_unavailable"),

@@ -46,7 +46,7 @@ def test_the_account_of_a_user_is_one_call(supabase: Supabase, database: Databas
     )
     found = database.account("user_ada")
     assert (found.clerk_owner_id, found.user_id) == ("user_ada", "7")
-    assert (found.linked_customer, list(found.rows)) == ("cus_1", rows)
+    assert (found.linked_customer, list(found.rows)) == ("cus_1", rows[::-1])  # the best first
     assert (found.gone_customers, found.ignored_rows) == ({"cus_0"}, ())
     asked = supabase.request
     assert asked.method == "POST"
@@ -183,10 +183,12 @@ def test_a_customer_is_linked_to_an_owner_or_to_none(
 def test_rows_are_read_in_pages(
     supabase: Supabase, database: Database, customer: str | None
 ) -> None:
-    supabase.answer(json=[row()])
-    assert database.rows("sub_0", customer) == [row()]
-    asked = supabase.request.url.params
-    assert asked["stripe_subscription_id"] == "gt.sub_0"
+    for page in ([row()], []):
+        supabase.answer(json=page)
+    assert list(database.rows(customer)) == [row()]
+    first, asked = (request.url.params for request in supabase.requests)
+    assert first["stripe_subscription_id"] == "gt."
+    assert asked["stripe_subscription_id"] == "gt.sub_1"
     assert asked.get("stripe_customer_id") == (customer and "eq.cus_1")
     assert asked["order"].startswith("stripe_subscription_id")
     assert int(asked["limit"]) > 100

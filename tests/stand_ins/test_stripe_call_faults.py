@@ -10,7 +10,7 @@ import stripe
 from stripe_account import KEY, RESTRICTED_KEY
 
 from sandbox.faults import SLOW_SECONDS
-from sandbox.stripe import trouble as stripe_trouble
+from sandbox.stripe import call_faults
 
 
 def test_faults_fail_the_api_and_not_the_pages(account, client):
@@ -53,7 +53,7 @@ def test_every_call_takes_as_long_as_it_is_told_to(account, client):
 @pytest.fixture
 def watch(account, monkeypatch) -> tuple[threading.Event, threading.Event]:
     """Set once a call hangs, and once it was noticed that its caller is gone."""
-    hangs, gone, look = threading.Event(), threading.Event(), stripe_trouble._gone
+    hangs, gone, look = threading.Event(), threading.Event(), call_faults._gone
 
     def looked(connection) -> bool:
         hangs.set()
@@ -61,7 +61,7 @@ def watch(account, monkeypatch) -> tuple[threading.Event, threading.Event]:
             gone.set()
         return gone.is_set()
 
-    monkeypatch.setattr(stripe_trouble, "_gone", looked)
+    monkeypatch.setattr(call_faults, "_gone", looked)
     account.faults.stripe = "hang"
     return hangs, gone
 

@@ -21,7 +21,7 @@ TOO_MANY = StripeError(
 )
 
 
-class Trouble:
+class CallFaults:
     """sleep: how time is passed, in seconds; tests take another way."""
 
     def __init__(self, faults: Faults, sleep: Callable[[float], None]) -> None:
@@ -33,17 +33,17 @@ class Trouble:
         if self._faults.stripe == "rate_limited":
             raise TOO_MANY
 
-    def break_down(self) -> None:
+    def fail(self) -> None:
         """While a call is executed. Raises StripeError."""
         if self._faults.stripe == "error":
             raise FAILED
 
-    def travel(self, ways: int = 1) -> None:
+    def network_delay(self, ways: int = 1) -> None:
         """Pass the time that a call takes on its way here, and again on its way back."""
         if self._faults.stripe_latency_ms:
             self._sleep(ways * self._faults.stripe_latency_ms / 2000)
 
-    def linger(self) -> None:
+    def delay_answer(self) -> None:
         """Hold back an answer that is ready."""
         if self._faults.stripe == "slow":
             self._sleep(SLOW_SECONDS)

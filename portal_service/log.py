@@ -1,0 +1,92 @@
+"""The log: a line is a constant message with fields. No body, token, key or session URL is logged;
+what slips into a message all the same is removed by its form.
+"""
+
+import json
+import logging
+import re
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+LOGGER = logging.getLogger("portal_service")
+
+current_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+_SECRETS = re.compile(
+    r"(?:(?:sk|rk|pk)_(?:test|live)_\w|whsec_[\w+/]|sb_secret_\w)[\w+/=-]*"  # keys
+    r"|eyJ[\w-]+\.[\w-]+\.[\w-]*"  # tokens
+    # Session URLs are credentials; Stripe serves them on a domain of the account's own, too.
+    r"|https?://(?:(?:billing|checkout)\.stripe\.com/|[^\s\"'/]+/(?:c/pay|p/session)/)[^\s\"']*"
+    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # e-mail addresses
+)
+
+
+def scrub(text: str) -> str:
+    """Remove keys, tokens, session URLs and e-mail addresses."""
+    return _SECRETS.sub("[removed]", text)
+
+
+def _scrubbed(value: Any) -> Any:
+    """As `scrub`, in whatever a field holds; before it is JSON, whose escapes hide beginnings."""
+    if isinstance(value, dict):
+        return {name: _scrubbed(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_scrubbed(one) for one in value]
+    return value if isinstance(value, (int, float, bool, type(None))) else scrub(str(value))
+
+
+def request_id() -> str | None:
+    return current_request_id.get()
+
+
+def log(level: int, message: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
+    """Write one line: a constant message, and what varies as fields."""
+    LOGGER.log(level, message, exc_info=exc_info, extra={"fields": fields})
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "request_id": request_id(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(_scrubbed(line))
+
+
+class TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = {"request_id": request_id(), **getattr(record, "fields", {})}
+        pairs = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
+        text = f"{self.formatTime(record)} {record.levelname} {record.getMessage()} {pairs}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return scrub(text)
+
+
+def scrub_record(record: logging.LogRecord) -> bool:
+    """A filter: lets every record pass, scrubbed, whoever formats it."""
+    record.msg, record.args = scrub(record.getMessage()), None
+    if hasattr(record, "fields"):
+        record.fields = _scrubbed(record.fields)
+    if record.exc_info:
+        record.exc_text = scrub(logging.Formatter().formatException(record.exc_info))
+    return True
+
+
+LOGGER.addFilter(scrub_record)  # a host app has formatters of its own
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    """Send our log to standard error. Only for an app of our own: a host app has its own log."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    LOGGER.handlers = [handler]
+    LOGGER.setLevel(level)
+    LOGGER.propagate = False
