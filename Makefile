@@ -1,11 +1,11 @@
 # `make help` lists what there is. Everything is installed into .venv, nothing outside this folder.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance mutants chaos image e2e bench check format lock licences clean
+.PHONY: help sandbox run test conformance mutants chaos dist image e2e bench check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ mutants: $(READY) ## Seed bugs in mirror and checkout, one after the other: the 
 chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
 	@PYTHONPATH=.:tests/ordering $(BIN)/python tests/ordering/chaos.py $(CHAOS)
 
+dist: $(READY) ## Build wheel, sdist and their list of packages in dist/; install the wheel and use it
+	@$(BIN)/python -m pytest --wheel tests/shipped/wheel
+
 image: $(READY) ## Build the Docker image without Docker and run it, as root on Debian
 	@$(BIN)/python -m pytest --image tests/shipped/image
 
@@ -55,7 +58,7 @@ format: $(READY) ## Format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix .
 
 lock: $(READY) ## Pin the newest allowed packages again, with hashes
-	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements.txt requirements.in
+	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements.txt pyproject.toml
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-redis.txt requirements-redis.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
 
@@ -65,5 +68,5 @@ licences: $(READY) ## List what the shipped packages are licensed under, after `
 LOCK_FLAGS := --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --strip-extras
 
 clean: ## Remove the sandbox's data, caches and .venv
-	rm -rf .sandbox .artifacts .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .sandbox .artifacts dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

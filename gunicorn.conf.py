@@ -1,4 +1,5 @@
-"""Gunicorn's settings, from the environment. Loaded by `gunicorn wsgi:app` by itself.
+"""Gunicorn's settings, from the environment. `gunicorn wsgi:app` finds this file by itself where it
+is in the current folder; `portal-service serve` names it, the one in the wheel too.
 
 The upstream time-outs are in portal_service: Gunicorn's own `timeout` watches the worker, not the
 request. A buffering reverse proxy belongs in front (a slow client would hold a thread).
@@ -20,7 +21,9 @@ _shared_memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 _metrics_dir = tempfile.mkdtemp(prefix="portal-metrics-", dir=_shared_memory)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_dir
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # wherever it is started from
+_here = os.path.dirname(os.path.abspath(__file__))
+if os.path.exists(os.path.join(_here, "wsgi.py")):  # a checkout, wherever it is started from
+    sys.path.insert(0, _here)
 from portal_service import ConfigError, Settings  # noqa: E402
 from portal_service.log import scrub_record  # noqa: E402
 

@@ -11,14 +11,16 @@ from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal_service import billing, errors, health, log, observability, routing, webhook
-from portal_service.commands import link, migrate, replay, sync
+from portal_service.commands import COMMANDS
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
 
 # What OpenTelemetry and Sentry add to a frontend's requests.
 _TRACING_HEADERS = ("traceparent", "tracestate", "baggage", "sentry-trace")
 
-__all__ = ["ConfigError", "Settings", "blueprint", "create_app"]
+__all__ = ["ConfigError", "Settings", "__version__", "blueprint", "create_app"]
+
+__version__ = "0.1.0.dev0"  # the one place; CONTRIBUTING.md says how a release is made
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -55,7 +57,7 @@ def _billing_blueprint(services: Services) -> Blueprint:
     billing.add_routes(bp)
     webhook.add_routes(bp)
     routing.add_catch_all(bp)
-    for command in (sync, replay, link, migrate):
+    for command in COMMANDS:
         bp.cli.add_command(command)
     bp.record(lambda state: services.attach(state.app))
     # Whether the host app's protection was there before us, or comes after.

@@ -24,6 +24,7 @@ exec 3<&0
 ( ( read -r _ <&3; kill -TERM $$ ) & )
 exec "$@" </dev/null 3<&-
 """
+_WATCHED = ["/bin/sh", "-c", _START, "sh"]
 
 
 class ServiceFailed(Exception):
@@ -168,14 +169,12 @@ def _listening_socket(port: int) -> socket.socket:
 
 
 def _command(descriptor: int) -> list[str]:
-    return [
-        *("/bin/sh", "-c", _START, "sh"),
-        *(sys.executable, "-m", "gunicorn"),
-        *("--config", str(ROOT / "gunicorn.conf.py")),
-        *("--pythonpath", str(ROOT)),
-        *("--bind", f"fd://{descriptor}"),
-        "wsgi:app",
-    ]
+    """This checkout's service; or an installed one, whose command SANDBOX_SERVICE names."""
+    told = ["--bind", f"fd://{descriptor}"]
+    if installed := os.environ.get("SANDBOX_SERVICE"):
+        return [*_WATCHED, installed, "serve", *told]
+    settings = ["--config", str(ROOT / "gunicorn.conf.py"), "--pythonpath", str(ROOT)]
+    return [*_WATCHED, sys.executable, "-m", "gunicorn", *settings, *told, "wsgi:app"]
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:

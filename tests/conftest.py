@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--postgres-15", "run the schema's tests on Postgres 15"),
         ("--e2e", "click through the sandbox in Chromium"),
         ("--image", "build the Docker image and run it"),
+        ("--wheel", "build the wheel, install it, use it"),
     ):
         parser.addoption(option, action="store_true", help=what)
 
@@ -58,9 +59,9 @@ def world(shared_world: World) -> World:
 
 
 @pytest.fixture
-def app(world: World) -> Flask:
+def app(settings: Settings) -> Flask:
     """The service in this process, told of the world."""
-    return create_app(Settings.from_environment(world.environment(APP_URL)))
+    return create_app(settings)
 
 
 @pytest.fixture
@@ -79,7 +80,9 @@ def service_url(app: Flask, world: World) -> Iterator[str]:
 
 @pytest.fixture
 def settings(world: World) -> Settings:
-    return Settings.from_environment(world.environment(APP_URL))
+    """Those of the sandbox, but that a busy machine is no vendor who is down."""
+    settings = Settings.from_environment(world.environment(APP_URL))
+    return replace(settings, database_timeout=10.0, stripe_timeout=10.0)
 
 
 @pytest.fixture

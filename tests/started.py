@@ -18,7 +18,7 @@ START_SECONDS = 60.0
 T = TypeVar("T")
 
 
-def wait_for(look: Callable[[], T | None], seconds: float = 15.0, every: float = 0.05) -> T:
+def wait_for(look: Callable[[], T | None], seconds: float = 60.0, every: float = 0.05) -> T:
     """What `look` finds, as soon as it finds something."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -59,12 +59,12 @@ class StartedSandbox:
         raise AssertionError(f"the sandbox ended at its start: {self.process.wait()}")
 
     def get(self, path: str) -> Any:
-        answer = requests.get(f"{self.url}/_sandbox{path}", timeout=20)
+        answer = requests.get(f"{self.url}/_sandbox{path}", timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def post(self, path: str, **body: Any) -> Any:
-        answer = requests.post(f"{self.url}/_sandbox{path}", json=body, timeout=20)
+        answer = requests.post(f"{self.url}/_sandbox{path}", json=body, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -72,7 +72,7 @@ class StartedSandbox:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            self.process.communicate(timeout=20)
+            self.process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
@@ -99,7 +99,7 @@ class Caller:
             f"{self._sandbox.info['service_url']}/api/stripe{path}",
             headers={"Authorization": f"Bearer {token}", "Origin": self._sandbox.url},
             json=body,
-            timeout=20,
+            timeout=60,
         )
 
     def subscription(self) -> dict[str, Any]:

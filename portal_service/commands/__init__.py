@@ -5,4 +5,7 @@ from portal_service.commands.migrate import migrate
 from portal_service.commands.replay import replay
 from portal_service.commands.sync import sync
 
-__all__ = ["link", "migrate", "replay", "sync"]
+# `portal-service …` has these too, and `serve`.
+COMMANDS = (link, migrate, replay, sync)
+
+__all__ = ["COMMANDS", "link", "migrate", "replay", "sync"]

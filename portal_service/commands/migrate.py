@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 
 from portal_service.commands.own_schema import checked_schema, in_schema, own_names
+from portal_service.commands.shipped import shipped
 
-SOURCE = Path(__file__).resolve().parents[2] / "supabase" / "migrations"
+SOURCE = shipped("migrations", "supabase/migrations")
 
 # How the Supabase CLI knows a migration: by text, not by date (supabase/cli, pkg/migration).
 _VERSION = re.compile(r"([0-9]+)_")
@@ -123,7 +124,7 @@ def _release() -> Release:
     found = [Migration.read(path) for path in sorted(SOURCE.glob("*.sql"))]
     if not found:
         raise click.ClickException(
-            f"This installation has no migrations ({SOURCE}): run it from a checkout."
+            f"This installation has no migrations ({SOURCE}): run it from a checkout or a wheel."
         )
     return Release(found)
 

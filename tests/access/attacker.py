@@ -40,6 +40,9 @@ CLAIMS = [
     "external_id", "username",
 ]  # fmt: skip
 
+# Which identifiers are tried in lists and hashes too.
+NESTED = {"bob's users.id", "bob's Clerk id", "bob's customer", "bob's checkout session"}
+
 
 class Recorder:
     """A WSGI app that keeps what it was asked, word by word."""
@@ -116,13 +119,15 @@ def attempts(fields: list[str], base: Json | None, victims: Ids, token: str) -> 
     fields: those that the contract knows in its body. token: a session token of bob's.
     """
     for whose, value in victims.items():
+        nested: list[Any] = [[value], {"id": value}, {"clerk_user_id": value}]
         for name in fields:
-            for shape in (value, [value], {"id": value}, {"clerk_user_id": value}):
+            for shape in (value, *(nested if whose in NESTED else [])):
                 mine = name == "checkout_session_id" and value.startswith("cs_")
                 what = f"{whose} as {name} in the body: {shape}"
                 body = {**(base or {}), name: shape}
                 yield Attempt(what, body=body, session=value if mine else None)
-        one_by_one = fields and whose.startswith("bob's") and "/" not in value
+        # An unknown name is refused whatever its value is.
+        one_by_one = fields and whose == "bob's customer"
         for name in [n for n in FIELDS if one_by_one and n not in fields]:
             yield Attempt(f"{whose} as {name} in the body", body={**(base or {}), name: value})
         yield Attempt(f"{whose} all over the body", body=dict.fromkeys(FIELDS, value))
@@ -132,9 +137,9 @@ def attempts(fields: list[str], base: Json | None, victims: Ids, token: str) -> 
         cookie = "; ".join(f"{name}={value}" for name in COOKIES)
         yield Attempt(f"{whose} in cookies", headers={"Cookie": cookie})
         yield Attempt(f"{whose} in claims", claims=dict.fromkeys(CLAIMS, value))
-        nested: Json = {"metadata": dict.fromkeys(CLAIMS, value)}
-        nested |= {"public_metadata": nested["metadata"], "unsafe_metadata": nested["metadata"]}
-        yield Attempt(f"{whose} in nested claims", claims=nested | {"o": {"id": value}})
+        inner: Json = {"metadata": dict.fromkeys(CLAIMS, value)}
+        inner |= {"public_metadata": inner["metadata"], "unsafe_metadata": inner["metadata"]}
+        yield Attempt(f"{whose} in nested claims", claims=inner | {"o": {"id": value}})
         if "/" not in value:
             yield Attempt(f"{whose} in the path", path=f"/{value}")
     cookies = f"__session={token}; __client={token}"

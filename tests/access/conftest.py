@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from service_under_test import APP_URL, MakeService, Service
+from service_under_test import APP_URL, MakeService, Service, calls
 from under_attack import Counted
 from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
 
@@ -40,10 +40,19 @@ def service(
     return make_service(supabase_url=_counted_database[0])
 
 
+@pytest.fixture
+def nothing_is_asked(world: World, service: Service, database_calls: list[str]) -> Iterator[None]:
+    """Neither the database nor Stripe, until the test is over."""
+    yield
+    assert database_calls == []
+    assert calls(world.stripe) == []
+
+
 @pytest.fixture(scope="session")
 def gunicorn(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
     """The real server with one process of four threads, believing no proxy."""
     environment = shared_world.environment(APP_URL)
     environment |= {"WEB_CONCURRENCY": "1", "THREADS": "4", "RATE_LIMIT": "1000/minute"}
+    environment |= {"DATABASE_TIMEOUT_SECONDS": "10"}  # a busy machine is no outage
     with Gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as running:
         yield running

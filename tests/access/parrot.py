@@ -52,7 +52,6 @@ STRIPE: dict[str, Shape] = {
     "a declined card": _stripe(402, type="card_error", code="card_declined"),
     "no permission": _stripe(403, type="invalid_request_error"),
     "not found": _stripe(404, type="invalid_request_error", code="resource_missing"),
-    "a conflict": _stripe(409, type="idempotency_error", code="idempotency_key_in_use"),
     "too many requests": _stripe(429, type="invalid_request_error", code="rate_limit"),
     "a fault": _stripe(500, type="api_error"),
     "free text all over": _json(
@@ -65,6 +64,8 @@ STRIPE: dict[str, Shape] = {
         500, lambda told: {"error": dict.fromkeys(("type", "code", "param", "message"), told)}
     ),
 }
+# Beside the others, since checkout asks again for 15 s.
+KEY_IN_USE = _stripe(409, type="idempotency_error", code="idempotency_key_in_use")
 SUPABASE: dict[str, Shape] = {
     f"{code} {status}": _json(
         status,

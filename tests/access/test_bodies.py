@@ -117,6 +117,7 @@ NO_OBJECTS = [
     b"[" * 16_000,
     b'{"a":' * 3_000,
     b'{"return_path": ' + b"[" * 10_000 + b"}",
+    b'{"plan":' * 1_500 + b"1" + b"}" * 1_500,  # Python 3.11 does not read it, 3.13 does
     b"9" * 16_000,
     b"-",
     b"<?xml version='1.0'?><x/>",
@@ -174,65 +175,70 @@ def deep(levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"id": "sub_" + "x" * 5000},
-        {"id": "../../v1/customers"},
-        {"id": "sub_\0"},
-        {"id": "sub_\ud800"},
-        {"id": ""},
-        {"customer": None},
-        {"customer": 7},
-        {"customer": {"id": None}},
-        {"customer": "cus_\0"},
-        {"status": "x" * 5000},
-        {"status": "\0"},
-        {"items": None},
-        {"items": []},
-        {"items": {"data": None}},
-        {"items": {"data": [None, 7, []]}},
-        {"items": {"data": [{"price": None}]}},
-        {"items": {"data": [{"price": {"id": "price_pro", "product": 7}}]}},
-        {"items": {"data": [{"price": {"id": ["price_pro"]}}]}},
-        {"metadata": None},
-        {"metadata": []},
-        {"metadata": {"clerk_user_id": "user_\0"}},
-        {"metadata": {"clerk_user_id": "user_\ud800"}},
-        {"metadata": {"clerk_user_id": ["user_ada"]}},
-        {"metadata": {"clerk_user_id": "' or 1=1 --"}},
-        {"metadata": deep(500)},
-        {"cancel_at": 10**18},
-        {"cancel_at": "soon"},
-        {"cancel_at": -1},
-        {"cancel_at": 1e308},
-        {"trial_end": True},
-        {"ended_at": [1]},
-        {"quantity": 10**30},
-        {"livemode": "false"},
-    ],
-    ids=lambda changes: ascii(changes)[:40],
-)
+NONSENSE: list[Json] = [
+    {"id": "sub_" + "x" * 5000},
+    {"id": "../../v1/customers"},
+    {"id": "sub_\0"},
+    {"id": "sub_\ud800"},
+    {"id": ""},
+    {"customer": None},
+    {"customer": 7},
+    {"customer": {"id": None}},
+    {"customer": "cus_\0"},
+    {"status": "x" * 5000},
+    {"status": "\0"},
+    {"items": None},
+    {"items": []},
+    {"items": {"data": None}},
+    {"items": {"data": [None, 7, []]}},
+    {"items": {"data": [{"price": None}]}},
+    {"items": {"data": [{"price": {"id": "price_pro", "product": 7}}]}},
+    {"items": {"data": [{"price": {"id": ["price_pro"]}}]}},
+    {"metadata": None},
+    {"metadata": []},
+    {"metadata": {"clerk_user_id": "user_\0"}},
+    {"metadata": {"clerk_user_id": "user_\ud800"}},
+    {"metadata": {"clerk_user_id": ["user_ada"]}},
+    {"metadata": {"clerk_user_id": "' or 1=1 --"}},
+    {"metadata": deep(500)},
+    {"cancel_at": 10**18},
+    {"cancel_at": "soon"},
+    {"cancel_at": -1},
+    {"cancel_at": 1e308},
+    {"trial_end": True},
+    {"ended_at": [1]},
+    {"quantity": 10**30},
+    {"livemode": "false"},
+]
+
+
+def strange_answers(service: Service, events: list[Json]) -> list[str]:
+    """What was answered neither 200 nor 400."""
+    answers = [(service.deliver(event), event["data"]["object"]) for event in events]
+    return [
+        f"{a.text}: {ascii(what)[:400]}" for a, what in answers if a.status_code not in (200, 400)
+    ]
+
+
 @pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 def test_a_signed_event_of_nonsense_is_no_fault(
-    world: World, service: Service, event: Json, changes: Json, known: bool
+    world: World, service: Service, event: Json, known: bool
 ) -> None:
     if known:
         assert service.deliver(event).status_code == 200
-    snapshot = event["data"]["object"] | changes
-    later = event | {"data": {"object": snapshot}, "created": event["created"] + 3600}
+    later = event | {"created": event["created"] + 3600}
+    snapshot = event["data"]["object"]
 
-    answer = service.deliver(later)
-    assert answer.status_code in (200, 400), answer.text
+    events = [later | {"data": {"object": snapshot | changes}} for changes in NONSENSE]
+    assert strange_answers(service, events) == []
 
 
-@pytest.mark.parametrize("created", [-1, 0, 10**12, 10**18, 10**30, True])
 def test_a_signed_event_of_another_age_is_no_fault(
-    world: World, service: Service, event: Json, created: int
+    world: World, service: Service, event: Json
 ) -> None:
     service.deliver(event)
-    answer = service.deliver(event | {"created": created})
-    assert answer.status_code in (200, 400), answer.text
+    ages = (-1, 0, 10**12, 10**18, 10**30, True)
+    assert strange_answers(service, [event | {"created": created} for created in ages]) == []
 
 
 def test_of_keys_that_stand_twice_the_last_ones_count_in_an_event_too(
@@ -290,61 +296,56 @@ def test_chunks_without_end_are_cut_off(gunicorn: Gunicorn, bearer: str, path: s
     at(gunicorn, path, headers, *sent).refused("invalid_request", 413)
 
 
+BROKEN_CHUNKS = [
+    b"zz\r\nabc\r\n0\r\n\r\n",
+    b"-5\r\nabcde\r\n0\r\n\r\n",
+    b"0x5\r\nabcde\r\n0\r\n\r\n",
+    b"5\r\nabcdefghij\r\n0\r\n\r\n",
+    b"ffffffffffffffffffff\r\nabc\r\n0\r\n\r\n",
+    b"5;" + b"x" * 100_000 + b"\r\nabcde\r\n0\r\n\r\n",
+    b"5\nabcde\n0\n\n",
+    b"\r\n\r\n",
+    b"0\r\nX-Trailer: 1\r\nStripe-Signature: t=1,v1=0\r\n\r\n",
+    b"5\r\nab",
+    b"",
+]
+
+
 @pytest.mark.parametrize("path", ["/portal", "/webhook"])
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"zz\r\nabc\r\n0\r\n\r\n",
-        b"-5\r\nabcde\r\n0\r\n\r\n",
-        b"0x5\r\nabcde\r\n0\r\n\r\n",
-        b"5\r\nabcdefghij\r\n0\r\n\r\n",
-        b"ffffffffffffffffffff\r\nabc\r\n0\r\n\r\n",
-        b"5;" + b"x" * 100_000 + b"\r\nabcde\r\n0\r\n\r\n",
-        b"5\nabcde\n0\n\n",
-        b"\r\n\r\n",
-        b"0\r\nX-Trailer: 1\r\nStripe-Signature: t=1,v1=0\r\n\r\n",
-        b"5\r\nab",
-        b"",
-    ],
-    ids=lambda body: ascii(body)[2:22],
-)
-def test_broken_chunks_are_the_senders_fault(
-    gunicorn: Gunicorn, bearer: str, path: str, body: bytes
-) -> None:
+def test_broken_chunks_are_the_senders_fault(gunicorn: Gunicorn, bearer: str, path: str) -> None:
     headers = [bearer, "Content-Type: application/json", CHUNKED]
-    answer = at(gunicorn, path, headers, body, half_close=True)
-    assert 400 <= answer.status < 500, answer.body
-    if answer.headers["content-type"] == "application/json":
-        answer.refused(answer.json["code"], answer.status)
+    for body in BROKEN_CHUNKS:
+        answer = at(gunicorn, path, headers, body, half_close=True)
+        assert 400 <= answer.status < 500, (body[:40], answer.body)
+        if answer.headers["content-type"] == "application/json":
+            answer.refused(answer.json["code"], answer.status)
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        ["Content-Length: 2", "Content-Length: 3"],
-        ["Content-Length: 2", CHUNKED],
-        ["Content-Length: -2"],
-        ["Content-Length: +2"],
-        ["Content-Length: 2, 2"],
-        ["Content-Length: 0x2"],
-        [f"{CHUNKED}, chunked"],
-        [f"{CHUNKED}, identity"],
-        ["Transfer-Encoding: CHUNKED\x0b"],
-        ["Transfer-Encoding : chunked"],
-        ["Content-Length: 2", "Transfer_Encoding: chunked"],
-        ["Expect: 200-ok", "Content-Length: 2"],
-    ],
-    ids=" ".join,
-)
-def test_a_length_that_can_be_read_in_two_ways_smuggles_nothing(
-    gunicorn: Gunicorn, headers: list[str]
-) -> None:
+TWO_LENGTHS = [
+    ["Content-Length: 2", "Content-Length: 3"],
+    ["Content-Length: 2", CHUNKED],
+    ["Content-Length: -2"],
+    ["Content-Length: +2"],
+    ["Content-Length: 2, 2"],
+    ["Content-Length: 0x2"],
+    [f"{CHUNKED}, chunked"],
+    [f"{CHUNKED}, identity"],
+    ["Transfer-Encoding: CHUNKED\x0b"],
+    ["Transfer-Encoding : chunked"],
+    ["Content-Length: 2", "Transfer_Encoding: chunked"],
+    ["Expect: 200-ok", "Content-Length: 2"],
+]
+
+
+def test_a_length_that_can_be_read_in_two_ways_smuggles_nothing(gunicorn: Gunicorn) -> None:
     smuggled = request("GET", "/healthz")
-    sent = request("POST", f"{PREFIX}/webhook", *headers).replace(b"Connection: close\r\n", b"")
-    answer = exchange(gunicorn.url, sent, b"{}", smuggled)
-    assert 400 <= answer.status < 500, (answer.status, answer.body)
-    if answer.headers.get("connection") == "close":
-        assert b"HTTP/1.1 200" not in answer.body
+    for headers in TWO_LENGTHS:
+        sent = request("POST", f"{PREFIX}/webhook", *headers)
+        sent = sent.replace(b"Connection: close\r\n", b"")
+        answer = exchange(gunicorn.url, sent, b"{}", smuggled)
+        assert 400 <= answer.status < 500, (headers, answer.status, answer.body)
+        if answer.headers.get("connection") == "close":
+            assert b"HTTP/1.1 200" not in answer.body, headers
 
 
 @pytest.mark.parametrize("path", ["/portal", "/webhook"])

@@ -91,7 +91,7 @@ def test_every_call_answers_as_documented_whatever_is_sent(
     cases = operation.as_strategy(generation_mode=mode)
 
     @given(cases, st.sampled_from(bearers))
-    @hypothesis_settings(POSSIBLE, max_examples=40 if operation.body else 10)
+    @hypothesis_settings(POSSIBLE, max_examples=30 if operation.body else 6)
     def attack(case: Any, caller: Json) -> None:
         case.headers = caller
         case.cookies = {}
@@ -124,7 +124,7 @@ def test_methods_paths_and_queries_of_no_document_are_refused_as_documented(
         st.text(st.characters(codec="utf-8", exclude_characters="?#\r\n"), max_size=20),
         st.binary(max_size=60),
     )
-    @hypothesis_settings(POSSIBLE, max_examples=25)
+    @hypothesis_settings(POSSIBLE, max_examples=12)
     def attack(verb: str, more: str, body: bytes) -> None:
         for where in (f"{path}/{more}", path):
             answer = service.root(where, verb, data=body, query_string={"q": more})
@@ -148,7 +148,7 @@ EVENT = json.dumps({"object": "event", "type": "x", "data": {"object": {}}, "liv
 
 
 @given(st.data(), st.binary(max_size=200) | st.just(EVENT.encode()))
-@hypothesis_settings(POSSIBLE, max_examples=400)
+@hypothesis_settings(POSSIBLE, max_examples=200)
 def test_no_corrupted_signature_is_accepted(
     world: World, service: Service, data: st.DataObject, body: bytes
 ) -> None:
@@ -183,7 +183,7 @@ anything = st.recursive(
     st.sampled_from(["customer.subscription.updated", "checkout.session.completed", "invoice.paid",
                      "v1.customer.subscription.updated"]),
 )  # fmt: skip
-@hypothesis_settings(POSSIBLE, max_examples=250)
+@hypothesis_settings(POSSIBLE, max_examples=150)
 def test_a_signed_event_with_anything_in_one_place_is_no_fault(
     world: World, service: Service, field: str, value: Any, kind: str
 ) -> None:
@@ -207,7 +207,7 @@ header_values = st.none() | st.booleans() | st.integers() | st.text(max_size=8) 
 
 
 @given(st.data(), st.sampled_from(["text", "header", "claims", "signature"]))
-@hypothesis_settings(POSSIBLE, max_examples=400)
+@hypothesis_settings(POSSIBLE, max_examples=200)
 def test_no_corrupted_token_is_accepted(
     world: World, service: Service, data: st.DataObject, what: str
 ) -> None:
@@ -245,7 +245,7 @@ def test_no_corrupted_token_is_accepted(
         anything, min_size=1, max_size=3,
     ),
 )  # fmt: skip
-@hypothesis_settings(POSSIBLE, max_examples=300)
+@hypothesis_settings(POSSIBLE, max_examples=150)
 def test_signed_claims_of_anything_are_answered(
     world: World, service: Service, changes: Json
 ) -> None:

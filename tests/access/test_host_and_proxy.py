@@ -3,6 +3,7 @@ in an answer, and nothing is decided by it.
 """
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
@@ -50,14 +51,12 @@ SPOOFED = {
     "Referer": f"http://{EVIL}/",
     "From": f"root@{EVIL}",
 }
-MARKS = (EVIL, "gopher", "6666", "6.6.6.")
+# The port with what stands before one: random ids and the stand-ins' ports have its digits too.
+MARKS = (EVIL, "gopher", ":6666", ": 6666", "6.6.6.")
 
 
 def is_echoed_in(answer: TestResponse | Answer, body: str) -> list[str]:
-    # The request's id is random, and has the port's digits now and then.
-    request_id = answer.headers.get("X-Request-ID") or answer.headers.get("x-request-id")
-    everything = f"{answer.headers}{body}".replace(request_id or "no id", "")
-    return [mark for mark in MARKS if mark in everything]
+    return [mark for mark in MARKS if mark in f"{answer.headers}{body}"]
 
 
 def says_nothing_of_it(answer: TestResponse) -> None:
@@ -78,11 +77,9 @@ def told_to_stripe(world: World) -> str:
     return json.dumps([world.stripe.portal_sessions, world.stripe.sessions])
 
 
-@pytest.mark.parametrize("host", [EVIL, f"{EVIL}:6666", f"localhost:8000@{EVIL}", "", f"x.{EVIL}."])
-def test_no_spoofed_header_reaches_an_answer_or_stripe(
-    world: World, service: Service, host: str
-) -> None:
-    for method, path in CALLS:
+def test_no_spoofed_header_reaches_an_answer_or_stripe(world: World, service: Service) -> None:
+    hosts = (EVIL, f"{EVIL}:6666", f"localhost:8000@{EVIL}", "", f"x.{EVIL}.")
+    for host, (method, path) in product(hosts, CALLS):
         headers = service.bearer() | SPOOFED | {"Host": host}
         answer = service.call(method, path, headers=headers)
         assert answer.status_code == 200, answer.text
@@ -226,28 +223,27 @@ def test_the_real_server_says_nothing_of_it_either(gunicorn: Gunicorn) -> None:
         assert "location" not in answer.headers
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        b"GET http://evil.example/api/stripe/subscription HTTP/1.1\r\nHost: x\r\n",
-        b"GET http://evil.example/api//stripe/portal HTTP/1.1\r\nHost: x\r\n",
-        b"GET /api/stripe/subscription HTTP/1.1\r\nHost: a\r\nHost: evil.example\r\n",
-        b"GET /api/stripe/subscription HTTP/1.1\r\n",
-        b"GET /api/stripe/subscription HTTP/1.0\r\n",
-        b"GET /api/stripe/subscription HTTP/1.1\r\nHost: evil.example\r\n X: y\r\n",
-        b"GET /api/stripe/\x00 HTTP/1.1\r\nHost: x\r\n",
-        b"GET /api/stripe/%00%ff%fe HTTP/1.1\r\nHost: x\r\n",
-        b"GET /api/stripe/subscription HTTP/9.9\r\nHost: x\r\n",
-        b"CONNECT evil.example:443 HTTP/1.1\r\nHost: x\r\n",
-        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
-    ],
-    ids=lambda head: ascii(head)[2:50],
-)
-def test_an_odd_request_line_is_refused_and_goes_nowhere(gunicorn: Gunicorn, head: bytes) -> None:
-    answer = told(gunicorn, head + b"Connection: close\r\n\r\n")
-    assert 400 <= answer.status < 500
-    assert "location" not in answer.headers
+ODD_REQUEST_LINES = [
+    b"GET http://evil.example/api/stripe/subscription HTTP/1.1\r\nHost: x\r\n",
+    b"GET http://evil.example/api//stripe/portal HTTP/1.1\r\nHost: x\r\n",
+    b"GET /api/stripe/subscription HTTP/1.1\r\nHost: a\r\nHost: evil.example\r\n",
+    b"GET /api/stripe/subscription HTTP/1.1\r\n",
+    b"GET /api/stripe/subscription HTTP/1.0\r\n",
+    b"GET /api/stripe/subscription HTTP/1.1\r\nHost: evil.example\r\n X: y\r\n",
+    b"GET /api/stripe/\x00 HTTP/1.1\r\nHost: x\r\n",
+    b"GET /api/stripe/%00%ff%fe HTTP/1.1\r\nHost: x\r\n",
+    b"GET /api/stripe/subscription HTTP/9.9\r\nHost: x\r\n",
+    b"CONNECT evil.example:443 HTTP/1.1\r\nHost: x\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: x\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n",
+]
+
+
+def test_an_odd_request_line_is_refused_and_goes_nowhere(gunicorn: Gunicorn) -> None:
+    for head in ODD_REQUEST_LINES:
+        answer = told(gunicorn, head + b"Connection: close\r\n\r\n")
+        assert 400 <= answer.status < 500, head
+        assert "location" not in answer.headers, head
 
 
 def test_no_banner_tells_what_runs_here(gunicorn: Gunicorn) -> None:
@@ -255,5 +251,5 @@ def test_no_banner_tells_what_runs_here(gunicorn: Gunicorn) -> None:
         answer: Any = told(gunicorn, request("GET", path))
         assert "x-powered-by" not in answer.headers
         banner = answer.headers.get("server", "").lower()
-        for product in ("gunicorn", "python", "werkzeug", "flask"):
-            assert product not in banner
+        for name in ("gunicorn", "python", "werkzeug", "flask"):
+            assert name not in banner

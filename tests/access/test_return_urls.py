@@ -1,15 +1,11 @@
 """Where an attacker would like Stripe to send people afterwards: refused over HTTP before Stripe is
-asked, and whatever is accepted stays with the app. The rule by table is in the unit tests.
+asked, and whatever is accepted stays with the app. The rule by table, and by mixtures of parts, is
+tests/rules/test_inputs.py.
 """
 
 import re
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from service_under_test import APP_URL, MakeService, Service, calls, link, refused
 
 from sandbox.world import World
@@ -95,7 +91,7 @@ def test_an_address_that_leads_elsewhere_is_refused_before_stripe_is_asked(
 
 @pytest.mark.parametrize("flow", ["payment_method_update", "subscription_cancel"])
 def test_a_flow_is_no_way_around(world: World, service: Service, flow: str) -> None:
-    for url in EVIL:
+    for url in ("//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)"):
         refused(service.portal(body={"return_path": url, "flow": flow}), "invalid_request")
     assert calls(world.stripe) == []
 
@@ -125,53 +121,21 @@ def stays(url: str) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "/#//evil.example", "/#@evil.example", "/?next=//evil.example", "/@evil.example",
-        "/..//evil",
-        "/%0d%0aSet-Cookie:a=b", "/%5cevil.example",
-        "/{CHECKOUT_SESSION_ID}", "/x?checkout_session_id=1",
-        f"{APP_URL}#@evil.example", f"{APP_URL}?@evil.example", f"{APP_URL}/#javascript:alert(1)",
-        f"{APP_URL}/@evil.example", f"{APP_URL}//evil.example", "/a//evil.example",
-        "/.//evil.example",
-    ],
-)  # fmt: skip
+LOOKS_EVIL = [
+    "/#//evil.example", "/#@evil.example", "/?next=//evil.example", "/@evil.example", "/..//evil",
+    "/%0d%0aSet-Cookie:a=b", "/%5cevil.example", "/{CHECKOUT_SESSION_ID}",
+    "/x?checkout_session_id=1", f"{APP_URL}#@evil.example", f"{APP_URL}?@evil.example",
+    f"{APP_URL}/#javascript:alert(1)", f"{APP_URL}/@evil.example", f"{APP_URL}//evil.example",
+    "/a//evil.example", "/.//evil.example",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/portal", "/checkout"])
 def test_what_looks_evil_and_stays_is_sent_as_it_is(
-    world: World, service: Service, url: str
+    world: World, service: Service, path: str
 ) -> None:
-    for path in ("/portal", "/checkout"):
+    for url in LOOKS_EVIL:
         answer = service.call("POST", path, json={"return_path": url}, headers=service.bearer())
         assert answer.status_code == 200, answer.text
-    sent = sent_addresses(world)
-    assert sent and all(stays(address) for address in sent), sent
-
-
-PIECES = st.sampled_from(
-    ["http", "https", ":", "/", "//", "\\", "@", "localhost", ":8000", "localhost:8000", ".", "?",
-     "#", "evil.example", "admin.example.com", "-acme.vercel.app", "x", "%2f", "%00", "\t", "\n",
-     " ",
-     "[", "]", "::1", "\u3002", "\u0430", "javascript:", "*", "443", "0", "-", "\ud800", "\0"]
-)  # fmt: skip
-
-
-@given(st.lists(PIECES, max_size=9).map("".join))
-@example("http://localhost:8000/x")
-@hypothesis_settings(
-    max_examples=300,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-def test_no_mixture_of_parts_leads_elsewhere(world: World, service: Service, url: str) -> None:
-    before = len(world.stripe.portal_sessions)
-    answer = service.portal(body={"return_path": url})
-
-    if answer.status_code == 200:
-        sent: Any = list(world.stripe.portal_sessions.values())[-1]["return_url"]
-        assert stays(sent), sent
-        assert urlsplit(sent).username is None
-    else:
-        refused(answer, "invalid_request")
-        assert len(world.stripe.portal_sessions) == before
+        sent = sent_addresses(world)
+        assert sent and all(stays(address) for address in sent), sent

@@ -1,5 +1,5 @@
 """Deliveries that Stripe did not sign, over HTTP: 400 `invalid_signature`, and neither the database
-nor Stripe is asked. Forms of the header are in the integration tests of the webhook.
+nor Stripe is asked. Forms of the header, one by one: tests/rules/test_webhook_signature.py.
 """
 
 import gzip

@@ -17,11 +17,12 @@ from typing import Any
 import httpx
 import parrot
 import pytest
-from parrot import GARBAGE, KNOWN_TO_VENDORS, STRIPE, SUPABASE, Parrot
-from service_under_test import execute, last_event, signature
+from flask import Flask
+from parrot import GARBAGE, KEY_IN_USE, KNOWN_TO_VENDORS, STRIPE, SUPABASE, Parrot
+from service_under_test import Log, MakeService, execute, last_event, refused, signature
 from watch import Watch
 
-from portal_service import Settings
+from portal_service import Settings, deadline
 from sandbox.service import ROOT
 from sandbox.service import Service as Started
 from sandbox.stripe import api as stripe_api
@@ -144,6 +145,9 @@ class Rig:
         return new
 
 
+BOTH_FORMATS = pytest.mark.parametrize("rig", ["json", "text"], indirect=True)
+
+
 def path_of(answer: httpx.Response) -> str:
     return answer.request.url.path.rpartition("/")[2]
 
@@ -160,9 +164,13 @@ def rigs(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield dict(zip(formats, pool.map(start, formats), strict=True))
 
 
-@pytest.fixture(params=["json", "text"])
+@pytest.fixture(params=["json"])
 def rig(request: pytest.FixtureRequest, rigs: dict[str, Rig], world: World) -> Rig:
-    """ada has a customer and a subscription at Stripe, of which an event is to be delivered."""
+    """ada has a customer and a subscription at Stripe, of which an event is to be delivered.
+
+    The log is JSON; `BOTH_FORMATS` is for the tests in which all kinds of lines are written, what a
+    form does to a line being shown in tests/rules/test_observability.py.
+    """
     rig = rigs[request.param]
     for each in rig.parrots:
         each.shape = None
@@ -176,6 +184,7 @@ def rig(request: pytest.FixtureRequest, rigs: dict[str, Rig], world: World) -> R
     return rig
 
 
+@BOTH_FORMATS
 def test_good_calls(rig: Rig, world: World) -> None:
     """Also what vendors were told: a session token goes to nobody."""
     answers = {answer.status_code for answer in rig.all_calls()}
@@ -193,6 +202,7 @@ def test_good_calls(rig: Rig, world: World) -> None:
     assert "/api/stripe/portal" in log and "rate limits are not counted" in log
 
 
+@BOTH_FORMATS
 def test_what_stripe_says(rig: Rig) -> None:
     for shape in (STRIPE | GARBAGE).values():
         rig.stripe.shape = shape
@@ -200,6 +210,28 @@ def test_what_stripe_says(rig: Rig) -> None:
     assert "stripe call failed" in rig.check()
 
 
+def test_what_stripe_says_while_a_key_is_in_use(
+    make_service: MakeService,
+    ada: str,
+    nothing_leaks: Watch,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In this process, where the 15 s for which checkout asks again can be made fewer."""
+    monkeypatch.setattr(deadline, "CHECKOUT_SECONDS", 0.5)
+    nothing_leaks.keep_secret(STRIPE_KEY, *KNOWN_TO_VENDORS)
+    stripe = Parrot(Flask("nobody is asked"))
+    stripe.shape = KEY_IN_USE
+    with Server(stripe) as server:
+        service = make_service(stripe_secret_key=STRIPE_KEY, stripe_api_base=server.url)
+        refused(service.checkout(), "stripe_unavailable")
+    assert STRIPE_KEY in " ".join(stripe.heard)
+    for line in log.lines:
+        nothing_leaks.look_at("the log", json.dumps(line))
+    assert "stripe call failed" in log.text
+
+
+@BOTH_FORMATS
 def test_what_supabase_says(rig: Rig) -> None:
     for shape in (SUPABASE | GARBAGE).values():
         rig.supabase.shape = shape
@@ -236,17 +268,17 @@ def test_refused_callers(rig: Rig) -> None:
         "an address": parrot.PORTAL_URLS[0],
     }
     rig.watch.keep_secret(*tokens.values())
-    for token in tokens.values():
-        for path in ("portal", "checkout", "subscription/refresh"):
-            for headers in (
-                {"Authorization": f"Bearer {token}"},
-                {"Authorization": f"Bearer {token}", "Cookie": f"__session={token}"},
-                {"Cookie": f"__session={token}"},
-                {"Cookie": f"__session={token}", "Origin": f"https://{token[:20]}.example"},
-                {"Authorization": f"Basic {token}", "X-Request-ID": "abcd1234"},
-            ):
-                answer = rig.call("POST", f"/api/stripe/{path}", headers=headers)
-                assert answer.status_code in (401, 403, 409, 200, 404, 503, 429, 500)
+    posts = ("portal", "checkout", "subscription/refresh")
+    for number, token in enumerate(tokens.values()):
+        for headers in (
+            {"Authorization": f"Bearer {token}"},
+            {"Authorization": f"Bearer {token}", "Cookie": f"__session={token}"},
+            {"Cookie": f"__session={token}"},
+            {"Cookie": f"__session={token}", "Origin": f"https://{token[:20]}.example"},
+            {"Authorization": f"Basic {token}", "X-Request-ID": "abcd1234"},
+        ):
+            answer = rig.call("POST", f"/api/stripe/{posts[number % 3]}", headers=headers)
+            assert answer.status_code in (401, 403, 409, 200, 404, 503, 429, 500)
         rig.call("GET", "/api/stripe/subscription", headers={"Authorization": f"Bearer {token}"})
         for path in ("/metrics", "/readyz", "/nowhere"):
             if token != METRICS_TOKEN:

@@ -117,7 +117,7 @@ def test_an_answer_is_looked_at_and_the_url_that_it_is_for_is_not(watch: Watch, 
 
 def test_a_label_is_looked_at(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     own = CollectorRegistry()
-    monkeypatch.setattr("leaks.watch.REGISTRY", own)
+    monkeypatch.setattr("watch.REGISTRY", own)
     counter = Counter("seen", "Seen", ["by"], registry=own)
     watch.look_at_metrics()
     assert watch.complaints == []

@@ -53,6 +53,10 @@ def forged(header: Any, claims: Any, key: RSAPrivateKey, signs: bytes | None = N
     return f"{signed}.{part(mac)}"
 
 
+def bearer(token: str) -> Json:
+    return {"Authorization": f"Bearer {token}"}
+
+
 # Sockets
 
 
@@ -101,7 +105,7 @@ def address(url: str) -> tuple[str, int]:
 
 def exchange(url: str, *sent: bytes, half_close: bool = False) -> Answer:
     """Send these bytes and read the answer. The server may answer before it has read it all."""
-    with socket.create_connection(address(url), timeout=10) as connection:
+    with socket.create_connection(address(url), timeout=30) as connection:
         with suppress(OSError):  # the server may have hung up already
             for piece in sent:
                 connection.sendall(piece)

@@ -121,6 +121,7 @@ class Stage:
         stripe = Stripe(settings)
         http: Any = stripe._client._requestor._client
         http._session.mount("http://stripe", InProcess(app, self._calls))
+        http._session.trust_env = False  # else each call looks for proxies and passwords
         return SimpleNamespace(
             settings=settings,
             stripe=stripe,

@@ -1,6 +1,6 @@
 """GET /openapi.json: valid, and the same as the routes and the answers.
 
-Every answer of the other integration tests is held to it by the client that they use.
+Every answer of the other tests over HTTP is held to it by the client that they use.
 """
 
 from typing import Any

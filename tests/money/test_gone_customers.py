@@ -65,8 +65,23 @@ def test_the_next_checkout_links_a_new_one(world: World, service: Service, delet
 def test_checkout_remembers_what_it_finds_too(
     world: World, service: Service, deleted: Json
 ) -> None:
-    assert service.checkout().status_code == 200
+    session = session_of(world.stripe, service.checkout())
+    assert session["customer"] != deleted["customer"]
     assert gone(world) == [deleted["customer"]]
+    assert rows(world)[deleted["id"]]["status"] == "canceled"
+
+
+def test_a_customer_of_ours_that_was_deleted_is_not_given_back_by_its_key(
+    world: World, service: Service
+) -> None:
+    session = session_of(world.stripe, service.checkout())
+    old = session["customer"]
+    world.stripe.checkout(session["id"], "expire")
+    world.stripe.delete_customer(old)
+
+    new = session_of(world.stripe, service.checkout())["customer"]
+    assert new != old
+    assert linked(world) == {"user_ada": new}
 
 
 def test_another_customer_of_the_owner_manages_billing(
@@ -175,3 +190,46 @@ def test_one_without_any_subscription_is_asked_for_by_itself(
     del world.stripe.customers[customer]["deleted"]
     assert (service.refresh().json or {})["can_manage_billing"]
     assert gone(world) == []
+
+
+def test_a_customer_that_stripe_never_had_ends_its_rows(world: World, service: Service) -> None:
+    put_row(world, stripe_customer_id="cus_of_another_account")
+
+    refused(service.portal(), "customer_not_found")
+    assert rows(world)["sub_row"]["status"] == "canceled"
+
+
+# Replaced while checkout is under way
+
+
+def test_a_customer_that_vanishes_again_and_again_is_replaced_once_only(
+    service_at: Callable[..., Service], other_stripe: OtherStripe
+) -> None:
+    def vanish(method: str, path: str) -> None:
+        if f"{method} {path}" == "GET /v1/checkout/sessions":
+            for customer in other_stripe.state.customers.values():
+                customer["deleted"] = True
+
+    other_stripe.held = vanish
+
+    refused(service_at(other_stripe).checkout(), "customer_not_found")
+    assert calls(other_stripe.state).count("POST /v1/customers") == 2
+
+
+def test_a_customer_that_is_deleted_at_the_last_moment_is_replaced_too(
+    world: World, service_at: Callable[..., Service], other_stripe: OtherStripe
+) -> None:
+    service, stripe = service_at(other_stripe), other_stripe.state
+    lost = stripe.create_customer()["id"]
+    link(world, lost)
+
+    def delete_once_listed(method: str, path: str) -> None:
+        if f"{method} {path}" == "GET /v1/subscriptions" and lost in stripe.customers:
+            stripe.customers.pop(lost)
+
+    other_stripe.held = delete_once_listed
+
+    session = session_of(stripe, service.checkout())
+    assert session["customer"] != lost
+    assert linked(world) == {"user_ada": session["customer"]}
+    assert [one["status"] for one in stripe.sessions.values()] == ["open"]

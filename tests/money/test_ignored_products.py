@@ -1,6 +1,7 @@
-"""Products that are none of our business (STRIPE_IGNORED_PRODUCTS), and those nobody listed."""
+"""Products that are none of our business (STRIPE_IGNORED_PRODUCTS), and those nobody listed.
 
-from typing import Any
+The setting itself: tests/rules/test_config_plans.py.
+"""
 
 import pytest
 from service_under_test import (
@@ -21,7 +22,6 @@ from service_under_test import (
     subscribe,
 )
 
-from portal_service import Settings
 from sandbox.world import World
 
 UNLISTED = "a subscription has a price that STRIPE_PLANS does not list"
@@ -107,6 +107,7 @@ def test_the_customer_of_a_row_of_it_counts(world: World, service: Service) -> N
     assert service.portal().status_code == 200
     (session,) = world.stripe.portal_sessions.values()
     assert session["customer"] == customer
+    assert session_of(world.stripe, service.checkout())["customer"] == customer
 
 
 @pytest.mark.parametrize("flow", ["subscription_cancel", "subscription_update"])
@@ -203,45 +204,3 @@ def test_one_of_a_known_customer_that_nobody_listed_blocks_and_is_told_once(
     assert len([one for one in log.lines if one["message"] == UNLISTED]) == 2
     assert make_service().shown()["plan"] is None  # another process tells it for itself
     assert len([one for one in log.lines if one["message"] == UNLISTED]) == 3
-
-
-# The setting
-
-
-def collected(environment: dict[str, str], **more: str) -> tuple[Settings | None, list[str]]:
-    return Settings.collect(environment | more)
-
-
-@pytest.mark.parametrize(
-    "value, products",
-    [
-        ("prod_a", ("prod_a",)),
-        ("prod_a, prod_b,", ("prod_a", "prod_b")),
-        ("product:support-2017,prod_a", ("support-2017", "prod_a")),
-    ],
-)
-def test_it_lists_products(world: World, value: str, products: Any) -> None:
-    found, problems = collected(
-        world.environment("http://x.example"), STRIPE_IGNORED_PRODUCTS=value
-    )
-    assert problems == []
-    assert found and found.ignored_products == products
-
-
-@pytest.mark.parametrize("value", ["price_a", "support", "prod_a,price_b", ","])
-def test_anything_else_stops_the_start(world: World, value: str) -> None:
-    found, problems = collected(
-        world.environment("http://x.example"), STRIPE_IGNORED_PRODUCTS=value
-    )
-    assert found is None
-    assert len(problems) == 1 and problems[0].startswith("STRIPE_IGNORED_PRODUCTS is wrong")
-
-
-def test_one_that_is_also_in_a_plan_stops_the_start_and_is_named(world: World) -> None:
-    found, problems = collected(
-        world.environment("http://x.example"), STRIPE_IGNORED_PRODUCTS="prod_other,prod_team"
-    )
-    assert found is None
-    assert len(problems) == 1
-    assert "STRIPE_IGNORED_PRODUCTS" in problems[0] and "prod_team" in problems[0]
-    assert "prod_other" not in problems[0]

@@ -3,8 +3,10 @@ more, and values that the database refuses for good.
 """
 
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
+from psycopg.types.json import Jsonb
 from service_under_test import (
     Clock,
     Json,
@@ -16,25 +18,57 @@ from service_under_test import (
     known_subscription,
     last_event,
     link,
-    linked,
     put_row,
     refused,
     rows,
     subscribe,
 )
 
+from portal_service import deadline
 from portal_service.subscription import row_of
 from sandbox.world import World
 
 STATUS = "a subscription has an unknown status"
 
 
+def everything_answers(service: Service) -> Json:
+    """Stripe has neither the customer nor the subscription of the row; nothing of it is a fault."""
+    shown = service.shown()
+    for answer in (service.portal(), service.portal(), service.refresh(), service.checkout()):
+        assert answer.status_code in (200, 404, 409), answer.text
+    return shown
+
+
+@pytest.mark.parametrize("column", ["current_period_end", "cancel_at", "as_of", "trial_end"])
+@pytest.mark.parametrize("time", ["infinity", "0044-03-15 00:00:00+00 BC"])
+def test_a_time_that_python_has_no_date_for(
+    world: World, service: Service, column: str, time: str
+) -> None:
+    put_row(world)
+    execute(world, f"update subscriptions set {column} = %s", time)
+    put_row(world, stripe_subscription_id="sub_other", stripe_customer_id=None)
+    assert everything_answers(service)["subscribed"]
+
+
+@pytest.mark.parametrize(
+    "items",
+    ['{"a": 1}', '[null, {}, "x"]', '"x"', "[]",
+     '[{"price_id": 7, "product_id": ["x"], "quantity": "many"}]'],
+)  # fmt: skip
+def test_items_that_are_none(world: World, service: Service, items: str) -> None:
+    put_row(world)
+    execute(world, "update subscriptions set items = %s", items)
+    shown = everything_answers(service)
+    for item in shown["items"]:
+        assert set(item) == {"price_id", "product_id", "quantity", "plan"}
+
+
 # What the tutorial wrote
 
 
-@pytest.mark.parametrize("nothing", [None, ""])
 @pytest.mark.parametrize(
-    "plan, shown_plan, subscribed", [("pro", "pro", True), ("free", "free", False)]
+    "nothing, plan, shown_plan, subscribed",
+    [("", "pro", "pro", True), (None, "free", "free", False)],
 )
 def test_a_price_that_is_the_empty_text_is_none(
     world: World, service: Service, log: Log, nothing: str | None, plan: str,
@@ -62,38 +96,6 @@ def test_a_status_that_stripe_does_not_have_is_told_once(
     assert len([one for one in log.lines if one["message"] == STATUS]) == 2
 
 
-# Which row speaks: what has not ended before what has
-
-
-@pytest.mark.parametrize(
-    "speaks", [{"status": "incomplete"}, {"status": "paused", "paused_reason": None}]
-)
-@pytest.mark.parametrize("ended", ["canceled", "incomplete_expired"])
-def test_an_unpaid_smaller_plan_speaks_before_an_ended_bigger_one(
-    world: World, service: Service, speaks: Json, ended: str
-) -> None:
-    put_row(world, stripe_subscription_id="sub_z", status=ended, price_id="price_team",
-            product_id="prod_team", plan="team")  # fmt: skip
-    put_row(world, stripe_subscription_id="sub_a", **speaks)
-
-    shown = service.shown()
-    assert (shown["status"], shown["plan"]) == (speaks["status"], "pro")
-    assert shown["needs_payment"]
-    assert not shown["subscribed"]
-    assert shown["can_checkout"]
-
-
-def test_what_runs_speaks_before_what_needs_its_first_payment(
-    world: World, service: Service
-) -> None:
-    put_row(world, stripe_subscription_id="sub_z", status="incomplete", price_id="price_team",
-            product_id="prod_team")  # fmt: skip
-    put_row(world, stripe_subscription_id="sub_a", status="paused", paused_reason="pause_requested")
-
-    shown = service.shown()
-    assert (shown["status"], shown["plan"], shown["needs_payment"]) == ("paused", "pro", False)
-
-
 # Ended subscriptions
 
 
@@ -112,23 +114,6 @@ def test_an_ended_one_whose_row_says_so_is_not_written_again(
     after = rows(world)
     assert after[ended["id"]] == before[ended["id"]]
     assert after[running["id"]]["revision"] > before[running["id"]]["revision"]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"price_id": "price_team"}, {"ended_at": None}, {"items": None}, {"plan": "gold"}]
-)
-def test_an_ended_one_whose_row_says_otherwise_is_mended(
-    world: World, service: Service, wrong: Json
-) -> None:
-    ended = known_subscription(service)
-    world.stripe.act(ended["id"], "cancel_now")
-    service.outcome(last_event(world.stripe))
-    before = rows(world)[ended["id"]]
-    edit_row(world, ended["id"], **wrong)
-
-    service.refresh()
-    (column,) = wrong
-    assert rows(world)[ended["id"]][column] == before[column]
 
 
 def test_an_ended_one_that_runs_in_the_table_ends(world: World, service: Service) -> None:
@@ -152,24 +137,34 @@ def test_an_ended_one_of_nobodys_gets_its_owner(world: World, service: Service) 
     assert (row["clerk_owner_id"], row["user_id"]) == ("user_ada", world.user_id("ada"))
 
 
-def test_a_customer_with_400_of_them_fits_the_budget(world: World, service: Service) -> None:
+def test_a_customer_with_more_of_them_than_a_page_has_is_one_write(
+    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "begin", partial(deadline.begin, 60.0))  # on a busy machine too
     customer = world.stripe.create_customer()["id"]
     link(world, customer)
-    for _ in range(400):
+    for _ in range(120):
         world.stripe.create_subscription("user_ada", "price_pro", "canceled", customer=customer)
     as_of, plans = datetime.now(UTC), service.settings.plans
-    for subscription in world.stripe.subscriptions.values():
-        row = row_of(subscription, plans, as_of)
-        put = {name: value for name, value in row.items() if name != "stripe_subscription_id"}
-        put_row(world, stripe_subscription_id=subscription["id"], clerk_owner_id="user_ada", **put)
+    owner = {"clerk_owner_id": "user_ada", "user_id": world.user_id("ada")}
+    ended = [
+        row_of(subscription, plans, as_of) | owner
+        for subscription in world.stripe.subscriptions.values()
+    ]
+    execute(
+        world,
+        f"insert into subscriptions ({', '.join(ended[0])}) select {', '.join(ended[0])}"
+        " from jsonb_populate_recordset(null::subscriptions, %s)",
+        Jsonb(ended),
+    )
     before = rows(world)
     world.stripe.create_subscription("user_ada", "price_team", customer=customer)
     world.stripe.calls.clear()
 
     assert (service.refresh().json or {})["plan"] == "team"
-    assert calls(world.stripe) == ["GET /v1/subscriptions"] * 5
+    assert calls(world.stripe) == ["GET /v1/subscriptions"] * 2
     after = rows(world)
-    assert len(after) == 401
+    assert len(after) == 121
     assert {name: after[name] for name in before} == before
 
 
@@ -199,21 +194,6 @@ def test_nor_is_it_when_a_caller_meets_it(world: World, service: Service, path: 
 
     refused(getattr(service, path)(), "internal_error")
     assert rows(world)[subscription["id"]]["quantity"] == 1
-
-
-def test_a_customer_that_is_another_owners_is_not_taken(
-    world: World, service: Service, log: Log
-) -> None:
-    """Stripe gives the customer of the idempotency key again, which meanwhile is eve's."""
-    service.checkout()
-    (customer,) = linked(world).values()
-    execute(world, "update billing_customers set clerk_owner_id = 'user_eve'")
-
-    answer = service.checkout()
-    refused(answer, "internal_error")
-    assert linked(world) == {"user_eve": customer}
-    line = log.line("supabase call failed")
-    assert (line["level"], line["code"]) == ("ERROR", "23505")
 
 
 def test_a_trigger_that_says_no_is_loud(world: World, service: Service, log: Log) -> None:

@@ -1,4 +1,7 @@
-"""GET /subscription: what to show the caller."""
+"""GET /subscription: what to show the caller, once through the whole service. What each status
+means, which row speaks and which plan is shown: tests/rules/test_entitlement.py and
+tests/rules/test_status_object.py.
+"""
 
 from dataclasses import replace
 from datetime import timedelta, timezone
@@ -6,8 +9,6 @@ from typing import Any
 
 import pytest
 from service_under_test import (
-    PERIOD_END,
-    Json,
     Log,
     MakeService,
     Service,
@@ -21,7 +22,6 @@ from service_under_test import (
     rows,
 )
 
-from portal_service.config import Plan
 from sandbox.world import World
 
 FREE = {
@@ -88,46 +88,6 @@ def test_a_subscription_is_shown_whole_and_stripe_is_not_asked(
     assert calls(world.stripe) == []
 
 
-@pytest.mark.parametrize(
-    "status, reason, subscribed, needs_payment, plan",
-    [
-        ("active", None, True, False, "pro"),
-        ("trialing", None, True, False, "pro"),
-        ("past_due", None, False, True, "pro"),
-        ("unpaid", None, False, True, "pro"),
-        ("incomplete", None, False, True, "pro"),
-        ("incomplete_expired", None, False, False, "free"),
-        ("canceled", None, False, False, "free"),
-        ("paused", "pause_requested", False, False, "pro"),
-        ("paused", "system", False, False, "pro"),
-        ("paused", "trial_end_without_payment_method", False, True, "pro"),
-        ("paused", "first_payment_failure", False, True, "pro"),
-        ("paused", "final_payment_failure", False, True, "pro"),
-        ("paused", None, False, True, "pro"),
-        ("a_status_of_tomorrow", None, False, False, "pro"),
-    ],
-)
-def test_what_each_status_means(
-    world: World,
-    service: Service,
-    status: str,
-    reason: str | None,
-    subscribed: bool,
-    needs_payment: bool,
-    plan: str,
-) -> None:
-    put_row(world, status=status, paused_reason=reason)
-
-    shown = service.shown()
-    assert (shown["subscribed"], shown["needs_payment"], shown["plan"]) == (
-        subscribed,
-        needs_payment,
-        plan,
-    )
-    assert (shown["status"], shown["paused_reason"]) == (status, reason)
-    assert shown["can_manage_billing"]
-
-
 def test_entitled_statuses_are_a_setting(world: World, make_service: MakeService, ada: str) -> None:
     put_row(world, status="past_due")
 
@@ -135,23 +95,6 @@ def test_entitled_statuses_are_a_setting(world: World, make_service: MakeService
     shown = make_service(entitled_statuses=entitled).shown()
     assert (shown["subscribed"], shown["needs_payment"]) == (True, True)
     assert not make_service(entitled_statuses=("trialing",)).shown()["subscribed"]
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"cancel_at": PERIOD_END},
-        {"cancel_at_period_end": True},
-        {"pause_collection": "void", "pause_resumes_at": PERIOD_END},
-        {"current_period_end": iso(days_ahead(-3)), "as_of": iso(days_ahead(0))},
-        {"cancel_at_period_end": None},
-    ],
-)
-def test_what_changes_nothing_about_being_subscribed(
-    world: World, service: Service, changes: Json
-) -> None:
-    put_row(world, **changes)
-    assert service.shown()["subscribed"]
 
 
 def test_an_unknown_status_of_stripe_is_logged(world: World, service: Service, log: Log) -> None:
@@ -184,65 +127,6 @@ def test_an_unknown_price_is_no_plan_and_is_shouted_about(
     )
 
 
-@pytest.mark.parametrize("status", ["canceled", "incomplete_expired"])
-def test_an_unknown_price_of_what_has_ended_is_nobodys_trouble(
-    world: World, service: Service, log: Log, status: str
-) -> None:
-    put_row(world, price_id="price_x", product_id="prod_x", plan=None, status=status)
-
-    assert service.shown()["plan"] == "free"
-    assert UNKNOWN_PRICE not in log.text
-
-
-def test_a_corrected_list_of_plans_counts_at_once(
-    world: World, make_service: MakeService, ada: str
-) -> None:
-    put_row(world, price_id="price_x", product_id="prod_x", plan=None)
-    service = make_service(plans=(Plan("gold", ("price_x",)),))
-
-    shown = service.shown()
-    assert (shown["plan"], shown["subscribed"]) == ("gold", True)
-
-
-@pytest.mark.parametrize(
-    "price, product, plan",
-    [
-        ("price_pro", "prod_unlisted", "pro"),
-        ("price_old", "prod_team", "team"),
-        ("price_pro", "prod_team", "pro"),  # the price is the more exact word
-        ("price_old", "prod_old", None),
-        (None, "prod_team", "team"),
-        ("price_team", None, "team"),
-    ],
-)
-def test_a_plan_is_found_by_its_price_or_its_product(
-    world: World, service: Service, price: str | None, product: str | None, plan: str | None
-) -> None:
-    put_row(world, price_id=price, product_id=product, plan="a word of old")
-    assert service.shown()["plan"] == plan
-
-
-@pytest.mark.parametrize(
-    "column, status, plan, subscribed",
-    [
-        ("pro", "active", "pro", True),
-        ("team", "trialing", "team", True),
-        ("pro", "past_due", "pro", False),
-        ("pro", "canceled", "free", False),
-        ("free", "active", "free", False),
-    ],
-)
-def test_a_row_of_the_original_counts_by_its_plan_column(
-    world: World, service: Service, column: str, status: str, plan: str, subscribed: bool
-) -> None:
-    absent = ("price_id", "product_id", "quantity", "livemode", "as_of", "cancel_at_period_end")
-    put_row(world, **dict.fromkeys(absent), plan=column, status=status)
-
-    shown = service.shown()
-    assert (shown["plan"], shown["subscribed"]) == (plan, subscribed)
-    assert shown["can_manage_billing"]
-
-
 def test_after_a_refresh_a_row_of_the_original_has_a_price(world: World, service: Service) -> None:
     subscription = world.stripe.create_subscription("user_ada", "price_team")
     put_row(world, stripe_subscription_id=subscription["id"], price_id=None, product_id=None,
@@ -258,7 +142,6 @@ def test_after_a_refresh_a_row_of_the_original_has_a_price(world: World, service
     "lines, price, quantity, plan",
     [
         ([("price_pro", 2), ("price_team", 5)], "price_team", 5, "team"),
-        ([("price_team", 5), ("price_pro", 2)], "price_team", 5, "team"),
         ([("price_other", 3), ("price_pro", 2)], "price_pro", 2, "pro"),
     ],
 )
@@ -276,51 +159,13 @@ def test_of_several_items_the_highest_plan_speaks(
     assert (row["price_id"], row["quantity"], row["plan"]) == (price, quantity, plan)
 
 
-def test_of_several_items_without_a_plan_the_first_speaks(world: World, service: Service) -> None:
-    customer = world.stripe.create_customer()["id"]
-    link(world, customer)
-    more = {**world.stripe.prices["price_other"], "id": "price_more"}
-    world.stripe.prices["price_more"] = more
-    with world.stripe.lock:
-        world.stripe.subscribe(customer, [("price_other", 2), ("price_more", 5)], metadata={})
-    service.outcome(last_event(world.stripe, "customer.subscription.created"))
-
-    shown = service.shown()
-    assert (shown["price_id"], shown["quantity"], shown["plan"]) == ("price_other", 2, None)
-
-
 # Which row
 
 
-@pytest.mark.parametrize("worse_first", [True, False])
-@pytest.mark.parametrize(
-    "better, worse",
-    [
-        # subscribed before a higher plan that is not
-        ({}, {"status": "past_due", "price_id": "price_team", "product_id": "prod_team"}),
-        # running before ended
-        ({"status": "past_due"}, {"status": "canceled", "price_id": "price_team"}),
-        # the plan that is named last
-        ({"price_id": "price_team", "product_id": "prod_team"}, {}),
-        # the later end, also where the worse one has none
-        ({"current_period_end": iso(days_ahead(35))}, {}),
-        ({}, {"current_period_end": None}),
-        ({"price_id": "price_team"}, {"current_period_end": iso(days_ahead(35))}),
-        # a known price before an unknown one
-        ({}, {"price_id": "price_x", "product_id": "prod_x"}),
-        # the greater id
-        ({"stripe_subscription_id": "sub_b"}, {"stripe_subscription_id": "sub_a"}),
-    ],
-)
-def test_the_best_of_several_rows_speaks(
-    world: World, service: Service, better: Json, worse: Json, worse_first: bool
-) -> None:
-    pair = [
-        {"stripe_subscription_id": "sub_z", "quantity": 1, **worse},
-        {"stripe_subscription_id": "sub_a", "quantity": 2, **better},
-    ]
-    for changes in pair if worse_first else pair[::-1]:
-        put_row(world, **changes)
+def test_the_best_of_several_rows_speaks(world: World, service: Service) -> None:
+    put_row(world, stripe_subscription_id="sub_z", quantity=1, status="past_due",
+            price_id="price_team", product_id="prod_team")  # fmt: skip
+    put_row(world, stripe_subscription_id="sub_a", quantity=2)
 
     assert service.shown()["quantity"] == 2
 

@@ -165,7 +165,7 @@ IN_THE_PACKAGE = {
             "_key(services, customer, ours), listed",
             "_key(services, customer, ours) + fingerprint, listed",
         ),
-        "tests/money/test_checkout_facts.py::"
+        "tests/money/test_open_sessions.py::"
         "test_two_different_wishes_at_once_leave_one_open_session",
     ),
 }

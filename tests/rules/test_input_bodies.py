@@ -64,8 +64,8 @@ def test_json_may_say_more_about_itself(app: Flask, content_type: str) -> None:
     [
         b"{", b"[]", b"1", b"null", b"true", b'"x"', b"plan=pro", b"{'plan': 'pro'}", b"\xff\xfe",
         b'{"plan": "\xff"}', b"\0", b"{}{}", b'{"quantity": ' + b"9" * 5000 + b"}",
-        b"[" * 8000, b'{"plan":' * 1500 + b"1" + b"}" * 1500, b'{"other": 1}', b'{"Plan": "pro"}',
-        b'{"\\ud800": 1}', b'{"": 1}', b'{"__proto__": {}}',
+        b"[" * 8000, b'{"other": 1}', b'{"Plan": "pro"}', b'{"\\ud800": 1}', b'{"": 1}',
+        b'{"__proto__": {}}',
     ],
     ids=lambda data: ascii(data)[:30],
 )  # fmt: skip

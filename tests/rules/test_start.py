@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from environments import GOOD
 
 ROOT = Path(__file__).parents[2]
 
 WSGI = [sys.executable, "-c", "import wsgi; print(wsgi.app.name)"]
 GUNICORN = [sys.executable, "-m", "gunicorn", "-c", str(ROOT / "gunicorn.conf.py"), "wsgi:app"]
+COMMAND = [sys.executable, "-m", "portal_service"]
+SERVE, SYNC = [*COMMAND, "serve"], [*COMMAND, "sync"]
 PACKAGE_THEN_WSGI = [
     sys.executable,
     "-c",
@@ -54,8 +57,11 @@ def test_a_wrong_environment_stops_gunicorn_with_the_whole_list(tmp_path: Path) 
     assert "hush" not in said
 
 
-def test_the_entry_point_reads_the_file_and_real_variables_win(tmp_path: Path) -> None:
-    ended = start(WSGI, tmp_path, GOOD | WRONG, URL_PREFIX="/billing")
+@pytest.mark.parametrize("command", [WSGI, SERVE, SYNC], ids=["wsgi", "serve", "sync"])
+def test_the_entry_point_reads_the_file_and_real_variables_win(
+    command: list[str], tmp_path: Path
+) -> None:
+    ended = start(command, tmp_path, GOOD | WRONG, URL_PREFIX="/billing")
     assert [ended.returncode, ended.stdout] == [1, ""]
     assert all(ended.stderr.count(f"  {wrong} ") == 1 for wrong in ("APP_URL", "STRIPE_SECRET_KEY"))
     assert "URL_PREFIX" not in ended.stderr

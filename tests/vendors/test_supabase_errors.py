@@ -24,7 +24,7 @@ ASKS: dict[str, Ask] = {
     "write": lambda d: d.upsert(row(), None, 5),
     "row": lambda d: d.row("sub_1"),
     "customer": lambda d: d.knows_customer("cus_1"),
-    "rows": lambda d: next(d.rows()),
+    "rows": lambda d: next(d.rows(), None),
     "gone": lambda d: d.gone_customers(),
     "rows by id": lambda d: d.rows_by_id(["sub_1"]),
     "schema": lambda d: d.missing_schema(),

@@ -1,5 +1,5 @@
 """POST /portal with subscription_update_confirm: Stripe's page that shows what a change costs. And
-the flows that were added beside it, and those that Stripe can't show for a subscription.
+what no flow can show for a subscription.
 """
 
 from typing import Any
@@ -12,7 +12,6 @@ from service_under_test import (
     Service,
     calls,
     known_subscription,
-    link,
     put_row,
     refused,
     subscribe,
@@ -128,14 +127,10 @@ def test_to_a_metered_price_no_quantity_is_sent(world: World, service: Service) 
     [
         {},
         {"plan": "gold"},
-        {"plan": 7},
         {"price": "price_other"},
-        {"price": "price_team", "plan": "team"},
         {"price": "price_team", "interval": "month"},
         {"plan": "team", "interval": "fortnight"},
         {"quantity": 0},
-        {"quantity": "3"},
-        {"quantity": 1_000_000},
     ],
 )
 def test_a_change_that_is_none_is_refused_before_stripe_is_asked(
@@ -161,25 +156,22 @@ def test_an_interval_that_is_not_sold_is_refused_with_those_that_are(
     [None, "payment_method_update", "subscription_cancel", "subscription_update",
      "subscription_pause", "customer_update"],
 )  # fmt: skip
-@pytest.mark.parametrize(
-    "field", [{"plan": "team"}, {"price": "price_team"}, {"interval": "year"}, {"quantity": 2}]
-)
-def test_no_other_flow_takes_these_fields(
-    world: World, service: Service, flow: str | None, field: Json
-) -> None:
+def test_no_other_flow_takes_these_fields(world: World, service: Service, flow: str | None) -> None:
     known_subscription(service)
-    body = field if flow is None else {"flow": flow, **field}
-    refused(service.portal(body=body), "invalid_request")
+    fields: list[Json] = [
+        {"plan": "team"}, {"price": "price_team"}, {"interval": "year"}, {"quantity": 2},
+    ]  # fmt: skip
+    for field in fields:
+        body = field if flow is None else {"flow": flow, **field}
+        refused(service.portal(body=body), "invalid_request")
     assert calls(world.stripe) == []
 
 
-@pytest.mark.parametrize("flow", [CONFIRM, "subscription_pause"])
 def test_without_a_running_subscription_there_is_nothing_to_change(
-    world: World, service: Service, flow: str
+    world: World, service: Service
 ) -> None:
     put_row(world, status="canceled", stripe_customer_id=world.stripe.create_customer()["id"])
-    body = {"flow": flow, **({"plan": "team"} if flow == CONFIRM else {})}
-    refused(service.portal(body=body), "no_subscription")
+    refused(service.portal(body={"flow": CONFIRM, "plan": "team"}), "no_subscription")
 
 
 def test_what_the_configuration_forbids_is_stripes_refusal(world: World, service: Service) -> None:
@@ -187,22 +179,6 @@ def test_what_the_configuration_forbids_is_stripes_refusal(world: World, service
     (default,) = world.stripe.configurations.values()
     default["features"]["subscription_update"]["enabled"] = False
     refused(service.portal(body={"flow": CONFIRM, "plan": "team"}), "stripe_refused")
-
-
-# The other flows
-
-
-def test_pausing_is_about_the_running_subscription(world: World, service: Service) -> None:
-    subscription = known_subscription(service)
-    assert service.portal(body={"flow": "subscription_pause"}).status_code == 200
-    flow = only_session(world)["flow"]
-    assert flow["subscription_pause"]["subscription"] == subscription["id"]
-
-
-def test_changing_ones_data_needs_a_customer_alone(world: World, service: Service) -> None:
-    link(world, world.stripe.create_customer()["id"])
-    assert service.portal(body={"flow": "customer_update"}).status_code == 200
-    assert only_session(world)["flow"]["type"] == "customer_update"
 
 
 # What Stripe can't show in a flow

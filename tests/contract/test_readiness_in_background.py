@@ -1,0 +1,119 @@
+"""What readiness learns in the background: whether the settings name what Stripe has, and whether a
+purchase can be stored. What is wrong with a price: tests/vendors/test_catalogue.py.
+"""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from service_under_test import Log, MakeService, Service, execute, price_questions
+
+from portal_service import health
+from sandbox.world import STRIPE_KEY, World
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "CACHE_SECONDS", 0.0)
+
+
+@pytest.fixture
+def a_table_that_refuses(world: World) -> Iterator[None]:
+    execute(world, "alter table subscriptions add column tier text not null")
+    yield
+    execute(world, "alter table subscriptions drop column tier")
+
+
+def after_the_look() -> None:
+    for thread in threading.enumerate():
+        if thread.name == health.LOOK_NAME:
+            thread.join()
+
+
+def looked(service: Service) -> dict[str, str]:
+    """The checks, once the look that the first probe begins is over."""
+    service.root("/readyz")
+    after_the_look()
+    answer = service.root("/readyz")
+    assert answer.status_code == 200  # all else can still be served
+    return (answer.json or {})["checks"]
+
+
+def test_all_is_there(make_service: MakeService, log: Log) -> None:
+    assert set(looked(make_service()).values()) == {"up"}
+    assert not [line for line in log.lines if line["level"] != "INFO"]
+
+
+def test_a_price_that_can_not_be_sold_is_named_once_and_until_it_is_mended(
+    world: World, service: Service, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("portal_service.plans.KEPT_SECONDS", 0.0)
+    world.stripe.archive("price_pro")
+
+    for _ in range(2):
+        assert looked(service)["stripe"] == "degraded"
+    line = log.line("STRIPE_PLANS names something")
+    assert (line["level"], line["id"], line["reason"]) == ("ERROR", "price_pro", "is archived")
+    assert "STRIPE_PLANS" in line["cure"]
+
+    world.stripe.prices["price_pro"]["active"] = True
+    looked(service)
+    assert looked(service)["stripe"] == "up"
+
+
+def test_a_portal_configuration_that_is_not_there_is_named(
+    make_service: MakeService, log: Log
+) -> None:
+    service = make_service(portal_configuration="bpc_other")
+
+    assert looked(service)["stripe"] == "degraded"
+    line = log.line("STRIPE_PORTAL_CONFIGURATION names something")
+    assert (line["id"], line["reason"]) == ("bpc_other", "does not exist under this key")
+
+
+def test_a_table_that_refuses_a_purchase_is_told(
+    make_service: MakeService, log: Log, a_table_that_refuses: None
+) -> None:
+    assert looked(make_service())["schema"] == "degraded"
+    line = log.line("a purchase can't be stored")
+    assert line["level"] == "ERROR" and "tier" in line["vendor_message"]
+
+
+def test_the_trial_stores_nothing(world: World, make_service: MakeService) -> None:
+    looked(make_service())
+    assert not world.rows()
+
+
+def test_it_is_looked_up_every_few_minutes_and_never_by_a_probe(
+    world: World, service: Service
+) -> None:
+    looked(service)
+    asked = price_questions(world.stripe)
+    assert sorted(asked) == ["GET /v1/prices/price_pro", "GET /v1/prices/price_team"]
+
+    for _ in range(5):
+        service.root("/readyz")
+    after_the_look()
+    assert price_questions(world.stripe) == asked
+    assert health.LOOK_SECONDS >= 120
+
+
+def test_a_stripe_that_does_not_answer_is_no_wrong_setting(
+    world: World, service: Service, log: Log
+) -> None:
+    world.faults.stripe = "error"
+    service.root("/readyz")
+    after_the_look()
+    assert "names something" not in log.text
+
+
+def test_a_key_without_the_permission_is_one_line_and_no_fault(
+    world: World, make_service: MakeService, ada: str, log: Log
+) -> None:
+    world.stripe.forbidden[STRIPE_KEY] = ["/v1/prices", "/v1/billing_portal/configurations"]
+
+    assert looked(make_service(portal_configuration="bpc_x"))["stripe"] == "up"
+    assert log.line("the Stripe key may not read prices")["level"] == "WARNING"
+    assert log.line("the Stripe key may not read portal configurations")["level"] == "WARNING"
+    assert not [line for line in log.lines if line["level"] == "ERROR"]
