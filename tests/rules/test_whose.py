@@ -5,14 +5,19 @@ from typing import Any
 import pytest
 from given import item, settings, subscription
 
+from portal_service.supabase_db import Database
 from portal_service.whose import Whose
 
 Json = dict[str, Any]
 ADA, EVE = {"clerk_user_id": "user_ada"}, {"clerk_user_id": "user_eve"}
 THEIRS = item("price_theirs", "prod_theirs")
 SUPPORT = item("price_support", "prod_support")
-# With no database, so that none is asked.
-WHOSE = Whose(settings(ignored_products=("prod_support",)), None)  # type: ignore[arg-type]
+
+
+def whose(**changes: Any) -> Whose:
+    """With a database that is not reached, and need not be."""
+    told = settings(**changes)
+    return Whose(told, Database(told))
 
 
 def customer(metadata: Json) -> Json:
@@ -39,7 +44,7 @@ def customer(metadata: Json) -> Json:
 def test_the_subscription_names_its_owner_then_its_sessions_then_its_customer(
     one: Json, of_sessions: tuple[str, ...], named: str | None
 ) -> None:
-    assert WHOSE.named_owner(one, of_sessions) == named
+    assert whose().named_owner(one, of_sessions) == named
 
 
 @pytest.mark.parametrize(
@@ -56,4 +61,5 @@ def test_the_subscription_names_its_owner_then_its_sessions_then_its_customer(
 def test_by_its_products_alone_it_can_be_ours_or_somebody_elses(
     one: Json, somebody_elses: bool
 ) -> None:
-    assert WHOSE.is_somebody_elses(one) is somebody_elses
+    told = whose(ignored_products=("prod_support",))
+    assert told.is_somebody_elses(one) is somebody_elses
