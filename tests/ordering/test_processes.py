@@ -128,34 +128,42 @@ def workers_of(service: Service) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("moment", ["asking Stripe", "writing the row"])
-def test_a_worker_is_killed_in_the_middle(
-    moment: str, started: Running, world: World, rows: PlainDatabase
+def test_workers_are_killed_while_they_ask_stripe_and_before_they_write(
+    started: Running, world: World, rows: PlainDatabase
 ) -> None:
     out, service = started.out, started.service
-    subscription = out.world.stripe.create_subscription("user_ada", "price_pro")["id"]
-    reached, here = threading.Event(), out.stripe
+    asking, writing = (
+        world.stripe.create_subscription(user, "price_pro")["id"] for user in ("user_a", "user_b")
+    )
+    at_stripe, at_the_table = threading.Event(), threading.Event()
 
-    def wait_here(method: str, path: str) -> str:
-        reached.set()
+    def hang_at_stripe(method: str, path: str) -> str | None:
+        if not path.endswith(asking):
+            return None
+        at_stripe.set()
         return "hanging"
 
-    if moment == "writing the row":
-        here = out.database
-        here.fault = lambda m, p: wait_here(m, p) if p == "/rest/v1/subscriptions" else None
-    else:
-        here.fault = wait_here
-    with Deliverer([service.url], out.world.database_url) as stripe_:
-        stripe_.send(events_of(out.world, subscription)[0])
-        assert reached.wait(10)
+    def hang_at_the_table(method: str, path: str) -> str | None:
+        if path != "/rest/v1/subscriptions" or not at_stripe.is_set():
+            return None
+        at_the_table.set()
+        return "hanging"
+
+    out.stripe.fault, out.database.fault = hang_at_stripe, hang_at_the_table
+    with Deliverer([service.url], world.database_url) as stripe_:
+        stripe_.send(events_of(world, asking)[0])
+        assert at_stripe.wait(10)
+        stripe_.send(events_of(world, writing)[0])
+        assert at_the_table.wait(10)
         out.heal()
         for worker in workers_of(service):
             os.kill(worker, signal.SIGKILL)
         assert stripe_.wait(20)
-        assert stripe_.answers[200] == 1
-        assert stripe_.redelivered >= 1
+        assert stripe_.answers[200] == 2
+        assert stripe_.redelivered >= 2
         assert not stripe_.without_row
-    assert_right(out, rows, subscription)
+    for subscription in (asking, writing):
+        assert_right(out, rows, subscription)
 
 
 def test_the_service_is_restarted_under_load(
