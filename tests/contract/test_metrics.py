@@ -102,7 +102,7 @@ def test_no_label_holds_a_user_or_an_id_of_stripe(world: World, service: Service
 @pytest.fixture(scope="module")
 def gunicorn(shared_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
     environment = shared_world.environment(APP_URL)
-    environment |= {"WEB_CONCURRENCY": "2", "THREADS": "2", "RATE_LIMIT": "1000/minute"}
+    environment |= {"WEB_CONCURRENCY": "2", "THREADS": "16", "RATE_LIMIT": "1000/minute"}
     with Gunicorn(environment, tmp_path_factory.mktemp("gunicorn")) as service:
         yield service
 
