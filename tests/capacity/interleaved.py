@@ -4,20 +4,18 @@ stand-in for Stripe without a network; the table is left out.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import requests
-from requests.adapters import BaseAdapter
-from requests.structures import CaseInsensitiveDict
-
 from portal_service import Settings, deadline, open_session
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
+from portal_service.slots import Slots
 from portal_service.stripe_api import Stripe
 from portal_service.subscription import is_running_at_stripe
+from portal_service.transport import Answer, Transport
 from sandbox.faults import Faults
 from sandbox.stripe.api import create_app
 from sandbox.stripe.state import StripeState
@@ -35,29 +33,21 @@ KEY = "sk_test_interleaved"
 MOST_STEPS = 300  # of one order; who takes more goes round in circles
 
 
-class InProcess(BaseAdapter):
+class InProcess(Transport):
     """Brings what the SDK sends to a WSGI app, in the thread that sends it."""
 
     def __init__(self, app: Any, called: Callable[[str], None]) -> None:
-        super().__init__()
+        super().__init__(Slots(64), 64)
         self.app, self.called = app, called
 
-    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
-        path = request.path_url
-        name = EXPIRE if path.endswith("/expire") else f"{request.method} {path.partition('?')[0]}"
+    def _exchange(
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, seconds: float
+    ) -> Answer:
+        path = url.removeprefix("http://stripe")
+        name = EXPIRE if path.endswith("/expire") else f"{method} {path.partition('?')[0]}"
         self.called(name)
-        answer = self.app.test_client().open(
-            path, method=request.method, headers=dict(request.headers), data=request.body
-        )
-        response = requests.Response()
-        response.status_code = answer.status_code
-        response.headers = CaseInsensitiveDict(answer.headers)
-        response._content = answer.data
-        response.request, response.url = request, str(request.url)
-        return response
-
-    def close(self) -> None:
-        """There is nothing to close."""
+        answer = self.app.test_client().open(path, method=method, headers=dict(headers), data=body)
+        return Answer(answer.status_code, answer.headers, answer.data)
 
 
 @dataclass
@@ -118,10 +108,7 @@ class Stage:
                 "APP_URL": "https://app.example.com",
             }
         )
-        stripe = Stripe(settings)
-        http: Any = stripe._client._requestor._client
-        http._session.mount("http://stripe", InProcess(app, self._calls))
-        http._session.trust_env = False  # else each call looks for proxies and passwords
+        stripe = Stripe(settings, transport=InProcess(app, self._calls))
         return SimpleNamespace(
             settings=settings,
             stripe=stripe,

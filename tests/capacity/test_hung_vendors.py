@@ -88,6 +88,7 @@ def test_who_waits_for_anothers_question_to_stripe_waits_within_the_own_budget(
     world: World, patient: Service, stuck_stripe: OtherStripe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadline, "begin", partial(deadline.begin, BUDGET))
+    patient.shown()  # Clerk's keys are there
     link(world, stuck_stripe.state.create_customer()["id"])
     answers: list[TestResponse] = []
     threads = [threading.Thread(target=lambda: answers.append(patient.refresh())) for _ in range(4)]

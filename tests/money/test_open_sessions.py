@@ -165,6 +165,7 @@ def test_a_double_click_makes_one_session_and_one_customer(
     world: World, service_at: Callable[..., Service], other_stripe: OtherStripe, customer: str
 ) -> None:
     service, stripe = service_at(other_stripe), other_stripe.state
+    service.shown()  # Clerk's keys are there
     if customer == "known":
         link(world, stripe.create_customer()["id"])
     both_listed = threading.Barrier(2, timeout=30)
