@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,7 @@ class Covering:
         self._statements: dict[str, list[Statement]] = {}
         self._run_by: dict[tuple[str, int], set[str]] = {}  # lines of functions alone
         self._run_by_imports: set[tuple[str, int]] = set()
+        self._reach: dict[str, Counter[str]] = defaultdict(Counter)  # lines by test and file
         for path in sorted((root / "portal_service").rglob("*.py")):
             file = str(path.relative_to(root))
             self._lines[file] = path.read_text().splitlines()
@@ -78,6 +80,8 @@ class Covering:
                 self._run_by[file, line] = ran & self.times.keys()
                 if "" in ran:
                     self._run_by_imports.add((file, line))
+                for test in self._run_by[file, line]:
+                    self._reach[test][file] += 1
 
     def tests(self, file: str, line: int) -> set[str]:
         """Those that run the statement in this line; for one that an import runs, those that run
@@ -92,6 +96,10 @@ class Covering:
             return found
         end = statement.last if statement.is_simple else statement.node.end_lineno or line
         return self._of(file, statement.first, end) or self._users(statement.name, set())
+
+    def nearness(self, test: str, file: str) -> float:
+        """How much of what it runs is in this file: 0 to 1."""
+        return self._reach[test][file] / max(1, self._reach[test].total())
 
     def _of(self, file: str, first: int, last: int) -> set[str]:
         return set().union(*(self._run_by.get((file, n), ()) for n in range(first, last + 1)))

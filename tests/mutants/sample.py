@@ -9,13 +9,12 @@ or its package too, is held to the very same mutants. One whose function or line
 `gone`.
 
 A first run of the tests of --tests shows which test runs which line, and which are red anyway
-(covering.py). Then, in copies of the checkout, each mutant meets the tests that run its line,
-cheapest first and one of each parametrised test before the rest, until one fails. Bugs of the
-migrations meet those of --sql-tests.
+(covering.py). Then, in copies of the checkout, each mutant meets at most --most of the tests that
+run its line, until one fails; bugs of the migrations those of --sql-tests.
 
     killed    a test failed
     timeout   no end within --cap seconds: an endless loop, or too slow a machine
-    capped    survived, but --cap seconds were too few for all its tests
+    capped    survived, but it has more tests than --most
     survived  all its tests are green
     no test   nothing runs the line
 
@@ -28,7 +27,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -42,10 +40,14 @@ from typing import Any
 import sql
 from covering import FOLDER, RC, Covering
 from making import Mutant, Package
+from warm import Runner
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+PYTEST = ("-q", "-p", "no:cacheprovider")
+VERDICTS = {0: "survived", None: "timeout"}
 Job = dict[str, Any]  # what a mutant is, as in both files, and its verdict
+Options = argparse.Namespace
 
 
 def copy_to(folder: Path) -> Path:
@@ -59,21 +61,18 @@ def copy_to(folder: Path) -> Path:
     return folder
 
 
-def pytest(*args: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *args]
-
-
-def covering(options: argparse.Namespace) -> Covering:
+def covering(options: Options) -> Covering:
     folder, copy = options.work / "covering", options.work / "copy-covering"
     if not (folder / "times.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         copy_to(copy)
         (folder / "rc").write_text(RC.format(folder=folder))
         parallel = ("-n", str(options.processes), "--dist", "loadfile")
-        command = pytest("-p", "covering", f"--hypothesis-seed={options.seed}", *parallel)
+        command = [sys.executable, "-m", "pytest", *PYTEST, "-p", "covering", *parallel]
+        command.append(f"--hypothesis-seed={options.seed}")
         environment = os.environ | {FOLDER: str(folder), "PYTHONPATH": str(HERE)}
         subprocess.run([*command, *options.tests], cwd=copy, env=environment, check=False)
-    return Covering(folder, copy)
+    return Covering(folder, copy.resolve())
 
 
 def draw(package: Package, count: int, seed: int) -> list[Job]:
@@ -90,7 +89,9 @@ def draw(package: Package, count: int, seed: int) -> list[Job]:
             operator = chance.choice(sorted({one.operator for one in of_file[line]}))
             drawn.append(chance.choice([x for x in of_file[line] if x.operator == operator]))
     bugs = [{"sql": name, "before": old, "after": new} for name, (old, new) in sql.BUGS.items()]
-    return [asdict(one) | {"becomes": change(package, one)[1]} for one in drawn] + bugs
+    jobs = [asdict(one) | {"becomes": change(package, one)[1]} for one in drawn] + bugs
+    random.Random(seed).shuffle(jobs)  # so that what is done of them is a sample too
+    return jobs
 
 
 def change(package: Package, mutant: Mutant) -> tuple[str, str]:
@@ -118,74 +119,60 @@ def place(job: Job, package: Package) -> tuple[str, str, int] | None:
     return None
 
 
-def choose(tests: set[str], times: dict[str, float], seconds: float) -> list[str]:
-    """The cheapest that fit, one of each parametrised test before its others; file by file."""
-    order, functions = [], set()
-    for test in sorted(tests, key=lambda one: (times[one], one)):
-        order.append((test.split("[")[0] in functions, times[test], test))
-        functions.add(test.split("[")[0])
-    chosen: list[str] = []
-    for _, took, test in sorted(order):
-        seconds -= took + 0.01
-        if seconds < 0 and chosen:
-            break
-        chosen.append(test)
+def choose(tests: set[str], known: Covering, file: str, most: int) -> list[str]:
+    """Half of them the cheapest, half those that run little but this file; cheap files first."""
+    cheap = _spread(sorted(tests, key=lambda one: (known.times[one], one)))
+    near = _spread(sorted(tests, key=lambda one: (-known.nearness(one, file), one)))
+    mixed = [one for pair in zip(cheap, near, strict=True) for one in pair]
+    chosen = list(dict.fromkeys(mixed))[:most]
     cost: Counter[str] = Counter()
     for test in chosen:
-        cost[test.split("::")[0]] += times[test]
-    return sorted(
-        chosen, key=lambda one: (cost[one.split("::")[0]], one.split("::")[0], times[one])
-    )
+        cost[test.split("::")[0]] += known.times[test]
+    return sorted(chosen, key=lambda one: (cost[one.split("::")[0]], one.split("::")[0]))
 
 
-def run(copy: Path, tests: list[str], options: argparse.Namespace) -> tuple[str, str]:
+def _spread(tests: list[str]) -> list[str]:
+    """The first of each parametrised test before its others."""
+    seen: Counter[str] = Counter()
+    rounds = []
+    for test in tests:
+        seen[test.split("[")[0]] += 1
+        rounds.append((seen[test.split("[")[0]], test))
+    return [test for _, test in sorted(rounds, key=lambda one: one[0])]
+
+
+def run(runner: Runner, copy: Path, tests: list[str], options: Options) -> tuple[str, str]:
     """The verdict, and the line that tells which test failed."""
     for path in (copy / "portal_service").rglob("__pycache__"):
         shutil.rmtree(path)  # a mutant of the same size in the same second
     shutil.rmtree(copy / ".hypothesis", ignore_errors=True)  # what another mutant was found by
-    asked, told, temporary = copy / ".tests", copy / ".told", copy / ".tmp"
-    asked.write_text("\n".join(tests))
-    command = pytest(
-        "-x", f"--hypothesis-seed={options.seed}", "--tb=no", f"--basetemp={temporary}", f"@{asked}"
-    )
-    with told.open("w") as out:
-        process = subprocess.Popen(
-            command, cwd=copy, stdout=out, stderr=out, start_new_session=True
-        )
-        try:
-            code = process.wait(options.cap)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)  # so that its Postgres ends too
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                for file in temporary.glob("**/postmaster.pid"):
-                    os.kill(int(file.read_text().split()[0]), signal.SIGQUIT)
-            return "timeout", ""
-    text = told.read_text()
+    (copy / ".tests").write_text("\n".join(tests))
+    args = (f"--hypothesis-seed={options.seed}", f"--basetemp={copy / '.tmp'}", "--tb=no")
+    code = runner.run(copy, [*PYTEST, "-x", *args, f"@{copy / '.tests'}"], options.cap)
+    text = (copy / ".told").read_text()
     if "ERROR: not found" in text and any("[" in one for one in tests):
         # the mutant gives parameters other names
-        return run(copy, list(dict.fromkeys(one.split("[")[0] for one in tests)), options)
-    failed = re.search(r"^(?:FAILED|ERROR).*|^E  .*|^ImportError.*", text, re.M)
-    return "survived" if code == 0 else "killed", failed[0][:200] if failed else text[-200:]
+        return run(runner, copy, list(dict.fromkeys(one.split("[")[0] for one in tests)), options)
+    told = re.findall(r"^(?:FAILED|ERROR|E  |ImportError).*", text, re.M) or [text[-200:]]
+    return VERDICTS.get(code, "killed"), told[0][:200]
 
 
-def judge(job: Job, copy: Path, options: argparse.Namespace, known: Covering, package: Package):
+def judge(
+    job: Job, runner: Runner, copy: Path, options: Options, known: Covering, package: Package
+) -> Job:
     placed = place(job, package)
     if placed is None:
         return job | {"verdict": "gone"}
     file, text, line = placed
-    tests = known.tests(file, line) if line else {
-        one for one in known.times if one.startswith(tuple(options.sql_tests))}  # fmt: skip
-    chosen = choose(tests, known.times, options.cap / 2)
+    of_sql = {one for one in known.times if one.startswith(tuple(options.sql_tests))}
+    tests = known.tests(file, line) if line else of_sql
+    chosen = choose(tests, known, file, options.most)
     if not chosen:
         return job | {"verdict": "no test"}
     before = (copy / file).read_text()
     (copy / file).write_text(text)
     try:
-        verdict, by = run(copy, chosen, options)
+        verdict, by = run(runner, copy, chosen, options)
     finally:
         (copy / file).write_text(before)
     if verdict == "survived" and len(chosen) < len(tests):
@@ -210,6 +197,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / ".artifacts/mutants")
     parser.add_argument("--tests", nargs="+", default=["tests"])
     parser.add_argument("--sql-tests", nargs="+", default=["tests/schema/", "tests/tenancy/"])
+    parser.add_argument("--most", type=int, default=120, help="tests a mutant")
     parser.add_argument("--cap", type=float, default=90, help="seconds a mutant")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
@@ -222,17 +210,17 @@ def main() -> None:
     done: list[Job] = json.loads(options.out.read_text())["mutants"] if options.out.exists() else []
     todo = [job for job in sample if not any(job.items() <= one.items() for one in done)]
     known = covering(options)
-    copies: Queue[Path] = Queue()
+    idle: Queue[tuple[Runner, Path]] = Queue()
     for n in range(options.processes):
-        copies.put(copy_to(options.work / f"copy-{n}"))
+        idle.put((Runner(), copy_to(options.work / f"copy-{n}")))
     lock = threading.Lock()
 
     def work(job: Job) -> None:
-        copy = copies.get()
+        runner, copy = idle.get()
         try:
-            judged = judge(job, copy, options, known, package)
+            judged = judge(job, runner, copy, options, known, package)
         finally:
-            copies.put(copy)
+            idle.put((runner, copy))
         with lock:
             done.append(judged)
             options.out.write_text(json.dumps(figures(done), indent=1))
