@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from portal_service import deadline
+from portal_service import deadline, slots
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.plans import Problem
@@ -143,7 +143,7 @@ def _side_by_side(checks: dict[str, Callable[[], None]]) -> dict[str, bool]:
     found: dict[str, bool] = {}
 
     def run(name: str, check: Callable[[], None]) -> None:
-        with deadline.within(CHECK_SECONDS):
+        with slots.background(), deadline.within(CHECK_SECONDS):
             found[name] = _succeeds(check)
 
     threads = [

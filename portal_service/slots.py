@@ -7,12 +7,28 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from portal_service.deadline import OutOfTime
 
 TIMEOUTS_IN_A_ROW = 5
 REST_SECONDS = 5.0
+
+
+_in_background: ContextVar[bool] = ContextVar("in_background", default=False)
+
+
+@contextmanager
+def background() -> Iterator[None]:
+    """Calls of a thread that serves no request. They take no place, which would be one of those who
+    are served; a vendor that is left alone is left alone by them too.
+    """
+    token = _in_background.set(True)
+    try:
+        yield
+    finally:
+        _in_background.reset(token)
 
 
 class NoSlot(Exception):
@@ -102,21 +118,23 @@ class Slots:
         """Whether the call is the one that tries for all."""
         with self._lock:
             vendor = self._vendors[name]
-            if vendor.waiting >= vendor.most or self._waiting >= self.most:
+            takes_place = not _in_background.get()
+            if takes_place and (vendor.waiting >= vendor.most or self._waiting >= self.most):
                 raise NoSlot("busy")
             tries = is_call and vendor.timeouts >= TIMEOUTS_IN_A_ROW
             if tries and (vendor.is_tried or time.monotonic() < vendor.rests_until):
                 raise NoSlot("resting")
             vendor.is_tried = vendor.is_tried or tries
-            vendor.waiting += 1
-            self._waiting += 1
+            vendor.waiting += takes_place
+            self._waiting += takes_place
             return tries
 
     def _leave(self, name: str, tries: bool, timed_out: bool | None) -> None:
         with self._lock:
             vendor = self._vendors[name]
-            vendor.waiting -= 1
-            self._waiting -= 1
+            takes_place = not _in_background.get()
+            vendor.waiting -= takes_place
+            self._waiting -= takes_place
             if tries:
                 vendor.is_tried = False
             if timed_out is not None:

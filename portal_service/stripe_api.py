@@ -11,6 +11,7 @@ import stripe
 
 from portal_service import deadline
 from portal_service.config import Settings
+from portal_service.sdk_transports import StripeTransport
 from portal_service.stripe_errors import (
     CustomerMissing,
     NotAtStripe,
@@ -19,7 +20,7 @@ from portal_service.stripe_errors import (
     translated,
 )
 from portal_service.subscription import StripeObject, has_more_items
-from portal_service.transport import StripeTransport, Transport
+from portal_service.transport import Transport
 
 T = TypeVar("T")
 Retrying = Callable[[Callable[[], Any]], Any]

@@ -18,8 +18,9 @@ from portal_service.entitlement import Account, by_merit, is_ignored_row
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS, error_label
+from portal_service.sdk_transports import SupabaseTransport
 from portal_service.subscription import COLUMNS, Row
-from portal_service.transport import SupabaseTransport, Transport
+from portal_service.transport import Transport
 
 ROW_COLUMNS = (*COLUMNS, "clerk_owner_id", "user_id", "revision", "created_at", "updated_at")
 # Postgres: deadlock detected, could not serialize. Both mean: somebody else was writing.

@@ -5,7 +5,6 @@ It knows no vendor's answers, and nothing of the requests that come in.
 Nothing is read or opened before the first call: Gunicorn may load the app before it forks.
 """
 
-import json
 import os
 import ssl
 import threading
@@ -18,8 +17,6 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
-import httpx
-import stripe
 import urllib3
 
 from portal_service import deadline
@@ -29,8 +26,6 @@ from portal_service.wall_clock import Call, Pool, PoolTLS, WallClock
 
 # A time-out after less says that our budget was spent, not that the vendor hangs.
 _TELLING_SECONDS = 1.0
-# Headers about how the body came over the wire; the body is decoded by now.
-_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
 
 # The parts of addresses that are no ids: what a metric's label may show.
 _WORDS = frozenset(
@@ -186,90 +181,3 @@ def _translated(error: Exception, call: Call, seconds: float) -> Exception:
 
 def _late(seconds: float) -> TimedOut:
     return TimedOut(counts=seconds >= _TELLING_SECONDS)
-
-
-class SupabaseTransport(httpx.BaseTransport):
-    """What `supabase` sends its requests by.
-
-    timeout: seconds for one attempt.
-    """
-
-    def __init__(self, transport: Transport, timeout: float) -> None:
-        self._transport = transport
-        self._timeout = timeout
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx.TransportError of the fitting kind, and OutOfTime."""
-        sent = request.method, str(request.url), dict(request.headers), request.read()
-        try:
-            answer = self._transport.ask("supabase", *sent, self._timeout)
-        except NoSlot as error:
-            raise httpx.PoolTimeout(str(error)) from error
-        except TimedOut as error:
-            raise httpx.ReadTimeout(str(error)) from error
-        except Unreachable as error:
-            raise httpx.ConnectError(str(error)) from error
-        except ConnectionLost as error:
-            raise httpx.ReadError(str(error)) from error
-        headers = [pair for pair in answer.headers.items() if pair[0].lower() not in _OF_THE_WIRE]
-        return httpx.Response(answer.status, headers=headers, content=answer.body)
-
-
-class StripeTransport(stripe.HTTPClient):
-    """What `stripe` sends its requests by. All that it sends may be repeated, since each POST has
-    an idempotency key (docs.stripe.com/api/idempotent_requests).
-
-    timeout: seconds for one attempt.
-    """
-
-    name = "urllib3"
-
-    def __init__(self, transport: Transport, timeout: float) -> None:
-        super().__init__()
-        self._transport = transport
-        self._timeout = timeout
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None,
-        post_data: Any = None,
-        *,
-        _usage: list[str] | None = None,
-    ) -> tuple[Any, int, Mapping[str, str]]:
-        """Raises stripe.APIConnectionError; the SDK tries again where that may help."""
-        sent = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
-        try:
-            answer = self._transport.ask(
-                "stripe", method.upper(), url, sent, post_data, self._timeout
-            )
-        except (TimedOut, Unreachable) as error:
-            raise _lost(error, should_retry=True) from error
-        except (NoSlot, ConnectionLost, deadline.OutOfTime) as error:
-            raise _lost(error, should_retry=False) from error
-        if not _can_be_stripes(answer):
-            raise _lost(ValueError("the answer is not Stripe's"), should_retry=True)
-        return answer.body, answer.status, answer.headers
-
-    def close(self) -> None:
-        """Nothing to close: the connections are the process'."""
-
-
-def _can_be_stripes(answer: Answer) -> bool:
-    """Whether the SDK can read it: it takes for granted that JSON is an object, with an object as
-    its `error`. A proxy on the way may answer in JSON of its own.
-    """
-    if answer.status < 400 and answer.body.startswith(b"{"):
-        return True
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        return True  # the SDK raises its APIError
-    return isinstance(body, dict) and isinstance(body.get("error", {}), dict)
-
-
-def _lost(error: Exception, should_retry: bool) -> stripe.APIConnectionError:
-    return stripe.APIConnectionError(  # type: ignore[no-untyped-call]
-        f"{type(error).__name__}: {error}", should_retry=should_retry
-    )

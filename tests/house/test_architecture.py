@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
     {"mirror", "plans"},
     {"whose"},
     {"supabase_db", "stripe_api", "clerk"},
+    {"sdk_transports"},
     {"transport"},
     {
         "subscription",
@@ -58,12 +59,13 @@ VENDORS = {
     "flask_cors": {"__init__"},
     "supabase": {"supabase_db"},
     "postgrest": {"supabase_db"},
-    "httpx": {"supabase_db", "transport"},
+    "httpx": {"supabase_db", "sdk_transports"},
     "urllib3": {"transport", "wall_clock"},
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
-    "stripe": {"stripe_api", "transport", "stripe_errors", "mirror", "config_values", "webhook"},
+    "stripe": {"stripe_api", "sdk_transports", "stripe_errors", "mirror", "config_values",
+               "webhook"},
     "gunicorn": {"gunicorn_worker"},
     "prometheus_client": {"metrics", "metrics_folder", "health"},
 }  # fmt: skip

@@ -75,6 +75,18 @@ def test_who_waits_for_another_threads_question_takes_a_place() -> None:
         assert of.waiting("stripe") == 1
 
 
+def test_a_look_in_the_background_takes_nobodys_place_and_lets_a_vendor_rest(clock: Clock) -> None:
+    of = Slots(2)
+    with of.asking("stripe"), slots.background(), of.asking("stripe"):
+        assert of.waiting("stripe") == 1
+    with slots.background(), of.asking("stripe"):
+        assert of.waiting("stripe") == 0
+    for _ in range(TIMEOUTS_IN_A_ROW):
+        ends_in(of, TimedOut())
+    with slots.background():
+        assert refusal(of) == "resting"
+
+
 def test_a_vendor_that_times_out_five_times_is_left_alone_for_five_seconds(clock: Clock) -> None:
     of = Slots(8)
     for _ in range(TIMEOUTS_IN_A_ROW):

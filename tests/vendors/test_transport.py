@@ -18,16 +18,9 @@ from prometheus_client import REGISTRY
 from wire import OK, Wire, answers, blackhole, drips, resets, wire
 
 from portal_service import deadline
+from portal_service.sdk_transports import StripeTransport, SupabaseTransport
 from portal_service.slots import NoSlot, Slots, TimedOut
-from portal_service.transport import (
-    Answer,
-    ConnectionLost,
-    StripeTransport,
-    SupabaseTransport,
-    Transport,
-    Unreachable,
-    template,
-)
+from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, template
 
 SHORT = 0.3
 

@@ -1,0 +1,104 @@
+"""What the SDKs of Stripe and Supabase send their requests by: the process' transport, in the shape
+that each of them wants, its failures as those that each of them knows.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import stripe
+
+from portal_service import deadline
+from portal_service.slots import NoSlot, TimedOut
+from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable
+
+# Headers about how the body came over the wire; the body is decoded by now.
+_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+
+
+class SupabaseTransport(httpx.BaseTransport):
+    """What `supabase` sends its requests by.
+
+    timeout: seconds for one attempt.
+    """
+
+    def __init__(self, transport: Transport, timeout: float) -> None:
+        self._transport = transport
+        self._timeout = timeout
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises httpx.TransportError of the fitting kind, and OutOfTime."""
+        sent = request.method, str(request.url), dict(request.headers), request.read()
+        try:
+            answer = self._transport.ask("supabase", *sent, self._timeout)
+        except NoSlot as error:
+            raise httpx.PoolTimeout(str(error)) from error
+        except TimedOut as error:
+            raise httpx.ReadTimeout(str(error)) from error
+        except Unreachable as error:
+            raise httpx.ConnectError(str(error)) from error
+        except ConnectionLost as error:
+            raise httpx.ReadError(str(error)) from error
+        headers = [pair for pair in answer.headers.items() if pair[0].lower() not in _OF_THE_WIRE]
+        return httpx.Response(answer.status, headers=headers, content=answer.body)
+
+
+class StripeTransport(stripe.HTTPClient):
+    """What `stripe` sends its requests by. All that it sends may be repeated, since each POST has
+    an idempotency key (docs.stripe.com/api/idempotent_requests).
+
+    timeout: seconds for one attempt.
+    """
+
+    name = "urllib3"
+
+    def __init__(self, transport: Transport, timeout: float) -> None:
+        super().__init__()
+        self._transport = transport
+        self._timeout = timeout
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        """Raises stripe.APIConnectionError; the SDK tries again where that may help."""
+        sent = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
+        try:
+            answer = self._transport.ask(
+                "stripe", method.upper(), url, sent, post_data, self._timeout
+            )
+        except (TimedOut, Unreachable) as error:
+            raise _lost(error, should_retry=True) from error
+        except (NoSlot, ConnectionLost, deadline.OutOfTime) as error:
+            raise _lost(error, should_retry=False) from error
+        if not _can_be_stripes(answer):
+            raise _lost(ValueError("the answer is not Stripe's"), should_retry=True)
+        return answer.body, answer.status, answer.headers
+
+    def close(self) -> None:
+        """Nothing to close: the connections are the process'."""
+
+
+def _can_be_stripes(answer: Answer) -> bool:
+    """Whether the SDK can read it: it takes for granted that JSON is an object, with an object as
+    its `error`. A proxy on the way may answer in JSON of its own.
+    """
+    if answer.status < 400 and answer.body.startswith(b"{"):
+        return True
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return True  # the SDK raises its APIError
+    return isinstance(body, dict) and isinstance(body.get("error", {}), dict)
+
+
+def _lost(error: Exception, should_retry: bool) -> stripe.APIConnectionError:
+    return stripe.APIConnectionError(  # type: ignore[no-untyped-call]
+        f"{type(error).__name__}: {error}", should_retry=should_retry
+    )
