@@ -33,7 +33,8 @@ class Readiness:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._known: State = ({"status": "starting", "checks": {}}, 503)
+        nothing_yet = dict.fromkeys(("database", "stripe", "clerk", "schema"), DEGRADED)
+        self._known: State = ({"status": "starting", "checks": nothing_yet}, 503)
         self._problems: tuple[Problem, ...] = ()
         self._refused_write: str | None = None
         self._settings_due_at = 0.0

@@ -127,7 +127,8 @@ def test_a_probe_asks_nobody_and_reads_what_the_last_look_found(
 ) -> None:
     monkeypatch.setattr(Readiness, "_begin", lambda self: None)  # no look beside this test's own
     readiness = Readiness(service.app.extensions["portal_service"])
-    assert readiness.answer() == ({"status": "starting", "checks": {}}, 503)
+    none_yet = dict.fromkeys(ALL_UP, "degraded")
+    assert readiness.answer() == ({"status": "starting", "checks": none_yet}, 503)
     assert calls(world.stripe) == []
 
     readiness.look()
