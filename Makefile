@@ -23,11 +23,11 @@ sandbox: $(READY) ## Start the service and the world around it, without any acco
 run: $(READY) ## Run the service alone with the settings of .env
 	@$(BIN)/gunicorn wsgi:app
 
-test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, with its time if wanted
-	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile
+test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, TESTS=tests/money for a part
+	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile $(TESTS)
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API, the schema and every shape of table to a real PostgREST
-	@$(BIN)/python -m pytest --postgrest tests/stand_ins tests/access/test_rows_by_role.py \
+	@$(BIN)/python -m pytest -n auto --dist loadfile --postgrest tests/stand_ins tests/access/test_rows_by_role.py \
 		tests/schema/test_shapes.py tests/schema/test_shapes_over_http.py
 
 mutants: $(READY) ## Seed bugs in mirror and checkout, one after the other: the tests find each
@@ -45,8 +45,9 @@ image: $(READY) ## Build the Docker image without Docker and run it, as root on 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
 	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
 
-bench: $(READY) ## Measure what the migrations cost a table of a million rows; ROWS=10000 for less
+bench: $(READY) ## What the migrations cost a table of a million rows (ROWS=10000 for less); eight writers for a minute
 	@$(BIN)/python -m bench.migration --rows $(or $(ROWS),1000000)
+	@$(BIN)/python -m bench.many_writers
 
 check: $(READY) ## Formatting, lint and types
 	@$(BIN)/ruff format --check .
