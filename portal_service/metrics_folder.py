@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import values
@@ -64,7 +65,7 @@ def begin(places: int, parents: Iterable[str] | None = None) -> MetricsFolder | 
     places: how many workers there can be at once, old and new ones of a reload together.
     parents: where the folder may stand, the best one first.
     """
-    for parent in parents or (_SHARED_MEMORY, tempfile.gettempdir()):
+    for parent in parents or _usual_parents():
         _sweep(parent)
         path = None
         try:
@@ -79,6 +80,13 @@ def begin(places: int, parents: Iterable[str] | None = None) -> MetricsFolder | 
         return folder
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     return None
+
+
+def _usual_parents() -> Iterable[str]:
+    """Shared memory first. On a read-only file system there may be no other folder."""
+    yield _SHARED_MEMORY
+    with suppress(OSError):
+        yield tempfile.gettempdir()
 
 
 def sit(place: str) -> None:

@@ -132,3 +132,14 @@ def test_a_folder_is_in_use_as_long_as_a_worker_lives(tmp_path: Path) -> None:
     os.waitpid(pid, 0)
     metrics_folder._sweep(str(tmp_path))
     assert not folder.path.exists()
+
+
+def test_no_folder_at_all_costs_metrics_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(metrics_folder, "_SHARED_MEMORY", str(tmp_path / "nowhere"))
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    assert begin(1) is None
