@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance mutants chaos dist image e2e bench check format lock licences clean
+.PHONY: help sandbox run test conformance mutants mutation chaos dist image e2e bench check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ conformance: $(READY) ## Hold the stand-in for Supabase's API, the schema and ev
 
 mutants: $(READY) ## Seed bugs in mirror and checkout, one after the other: the tests find each
 	@$(BIN)/python -m pytest -n auto tests/ordering/mutants.py tests/capacity/checkout_mutants.py
+
+mutation: $(READY) ## A sample of one-line bugs in package and migrations: which the tests notice. An hour or more
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-mutants.txt
+	@$(BIN)/python tests/mutants/sample.py --sample .artifacts/mutants.json --out .artifacts/mutants-figures.json
 
 chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
 	@PYTHONPATH=.:tests/ordering $(BIN)/python tests/ordering/chaos.py $(CHAOS)
@@ -62,6 +66,7 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements.txt pyproject.toml
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-redis.txt requirements-redis.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
+	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-mutants.txt requirements-mutants.in
 
 licences: $(READY) ## List what the shipped packages are licensed under, after `make lock`
 	@$(BIN)/python tests/house/licences.py
