@@ -196,7 +196,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=ROOT / ".artifacts/mutants")
     parser.add_argument("--tests", nargs="+", default=["tests"])
-    parser.add_argument("--sql-tests", nargs="+", default=["tests/schema/", "tests/access/test_rows_by_role.py"])
+    parser.add_argument(
+        "--sql-tests", nargs="+", default=["tests/schema/", "tests/access/test_rows_by_role.py"]
+    )
     parser.add_argument("--most", type=int, default=120, help="tests a mutant")
     parser.add_argument("--cap", type=float, default=90, help="seconds a mutant")
     parser.add_argument("--processes", type=int, default=2)
