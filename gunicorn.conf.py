@@ -69,7 +69,7 @@ class ScrubbedLogger(glogging.Logger):
 
 
 logger_class = ScrubbedLogger
-gunicorn.http.wsgi.SERVER = ""  # strangers need not know what answers them
+gunicorn.http.wsgi.SERVER = ""  # nobody need know what answers
 accesslog = None  # the service writes one line per request itself
 
 

@@ -37,7 +37,7 @@ def test_it_starts_stops_and_starts_again_at_the_same_address(service: Service) 
     assert refuses(service)
 
     service.start()
-    assert requests.get(f"{service.url}/readyz", timeout=5).status_code == 200
+    assert requests.get(f"{service.url}/healthz", timeout=5).status_code == 200
 
     service.kill()
     assert not service.running
