@@ -58,10 +58,13 @@ def pytest_configure(config):
 
 
 class Covering:
-    """times: seconds by test, of those that pass where nothing is changed."""
+    """times: seconds by test, of those that pass where nothing is changed. green_alone: which of
+    them do without the others, as far as known.
+    """
 
     def __init__(self, folder: Path, root: Path) -> None:
         self.times: dict[str, float] = json.loads((folder / "times.json").read_text())
+        self.green_alone: dict[str, bool] = {}
         whole = Coverage(data_file=folder / "whole", config_file=False)
         whole.combine([str(path) for path in folder.glob("lines.*")], keep=True)
         self._lines: dict[str, list[str]] = {}

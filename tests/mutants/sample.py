@@ -10,7 +10,8 @@ or its package too, is held to the very same mutants. One whose function or line
 
 A first run of the tests of --tests shows which test runs which line, and which are red anyway
 (covering.py). Then, in copies of the checkout, each mutant meets at most --most of the tests that
-run its line, until one fails; bugs of the migrations those of --sql-tests.
+run its line, until one fails; bugs of the migrations those of --sql-tests. A test that is red
+alone, where nothing is changed, finds nothing.
 
     killed    a test failed
     timeout   no end within --cap seconds: an endless loop, or too slow a machine
@@ -154,7 +155,7 @@ def run(runner: Runner, copy: Path, tests: list[str], options: Options) -> tuple
         # the mutant gives parameters other names
         return run(runner, copy, list(dict.fromkeys(one.split("[")[0] for one in tests)), options)
     told = re.findall(r"^(?:FAILED|ERROR|E  |ImportError).*", text, re.M) or [text[-200:]]
-    return VERDICTS.get(code, "killed"), told[0][:200]
+    return VERDICTS.get(code, "killed"), told[0]
 
 
 def judge(
@@ -165,7 +166,7 @@ def judge(
         return job | {"verdict": "gone"}
     file, text, line = placed
     of_sql = {one for one in known.times if one.startswith(tuple(options.sql_tests))}
-    tests = known.tests(file, line) if line else of_sql
+    tests = known.tests(file, line) & known.times.keys() if line else of_sql
     chosen = choose(tests, known, file, options.most)
     if not chosen:
         return job | {"verdict": "no test"}
@@ -175,9 +176,16 @@ def judge(
         verdict, by = run(runner, copy, chosen, options)
     finally:
         (copy / file).write_text(before)
+    failed = max((one for one in chosen if f" {one}" in by), key=len, default="")
+    if verdict == "killed" and failed:
+        if failed not in known.green_alone:
+            known.green_alone[failed] = run(runner, copy, [failed], options)[0] == "survived"
+        if not known.green_alone[failed]:  # it needs others before it, and shows nothing here
+            known.times.pop(failed, None)
+            return judge(job, runner, copy, options, known, package)
     if verdict == "survived" and len(chosen) < len(tests):
         verdict = "capped"
-    return job | {"verdict": verdict, "by": by, "tests": f"{len(chosen)} of {len(tests)}"}
+    return job | {"verdict": verdict, "by": by[:200], "tests": f"{len(chosen)} of {len(tests)}"}
 
 
 def figures(jobs: list[Job]) -> dict[str, Any]:
