@@ -122,6 +122,12 @@ def row_of_grace(world: World, terminal: Terminal, customer: str) -> None:
     terminal.execute("update subscriptions set user_id = %s", world.add_user("grace"))
 
 
+def row_that_graces_account_owns(world: World, terminal: Terminal, customer: str) -> None:
+    """While nothing in billing_customers says so, and the app does not know her."""
+    terminal.run("sync")
+    terminal.execute("update subscriptions set clerk_owner_id = 'user_grace'")
+
+
 def deleted(world: World, terminal: Terminal, customer: str) -> None:
     world.stripe.delete_customer(customer)
 
@@ -139,6 +145,7 @@ def of_the_other_mode(world: World, terminal: Terminal, customer: str) -> None:
     [
         (linked_to_grace, "user_grace: a link is never moved"),
         (row_of_grace, "a link is never moved"),
+        (row_that_graces_account_owns, "user_grace: a link is never moved"),
         (deleted, "was deleted at Stripe"),
         (unknown, "Stripe has no customer"),
         (of_the_other_mode, "is it of the other mode"),

@@ -360,3 +360,19 @@ def test_deleting_a_user_is_the_apps_business(db, subscription):
     db.write(subscription, clerk="user_ann")
     db.owner("delete from users where id::text = %s", ann)
     assert db.account("user_ann")["subscriptions"][0]["user_id"] == ann
+
+
+def test_a_row_of_another_owner_is_not_claimed_with_the_customers_others(db, subscription):
+    """Its user is not known to the app yet: without a user it must not become the payer's."""
+    ann = db.user("user_ann")
+    db.link("user_ann", "cus_1")
+    db.store("sub_bobs", clerk_owner_id="user_bob", stripe_customer_id="cus_1")
+    db.store("sub_nobodys", stripe_customer_id="cus_1")
+
+    assert whose(db.write(subscription)) == ("user_ann", ann)
+    rows = db.service("select * from subscriptions")
+    assert {row["stripe_subscription_id"]: whose(row) for row in rows} == {
+        "sub_1": ("user_ann", ann),
+        "sub_nobodys": ("user_ann", ann),
+        "sub_bobs": ("user_bob", None),
+    }
