@@ -109,13 +109,15 @@ def test_fifty_recycled_workers_leave_nothing_and_lose_no_count(
         except httpx.TransportError:
             return False  # the worker was just leaving
 
-    answered = 0
+    asked = answered = 0
     while answered < 50:
+        asked += 1
         answered += served()
     (folder,) = metrics_folders(gunicorn)
     files = sorted(os.listdir(folder))
-    wait_for(lambda: _counted(http, gunicorn, line) >= answered)
-    assert _counted(http, gunicorn, line) == answered
+    # An answer that got lost with its worker may be counted all the same.
+    counted = wait_for(lambda: max(_counted(http, gunicorn, line), 0))
+    assert answered <= counted <= asked
     assert len(files) == 1 + 3 * 3  # a lock; histograms, counters, gauges of master and two places
     gunicorn.stop()
     assert not folder.exists()
@@ -129,18 +131,13 @@ def _counted(http: httpx.Client, gunicorn: Gunicorn, line: str) -> float:
 
 
 def metrics_folders(gunicorn: Gunicorn) -> list[Path]:
-    """Those that processes of this service have open."""
-    found = set()
-    for process in [gunicorn.pid, *_children(gunicorn.pid)]:
-        for fd in Path(f"/proc/{process}/fd").iterdir():
-            target = Path(os.path.realpath(fd))
-            if target.name == "lock" and target.parent.name.startswith("portal-metrics-"):
-                found.add(target.parent)
-    return sorted(found)
-
-
-def _children(pid: int | None) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Those whose lock the master holds."""
+    opened = [Path(os.path.realpath(fd)) for fd in Path(f"/proc/{gunicorn.pid}/fd").iterdir()]
+    return [
+        path.parent
+        for path in opened
+        if path.name == "lock" and path.parent.name.startswith("portal-metrics-")
+    ]
 
 
 def test_the_time_in_front_of_a_thread_is_counted(
