@@ -206,8 +206,8 @@ def test_nobody_there_is_told_at_once(transport: Transport) -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of localhost, signed by itself; with its key. OpenSSL has the machine's own date, whatever the
-    suite's is.
+    """Of localhost, signed by itself; with its key. Good on any date, since OpenSSL has the
+    machine's own, whatever the suite's is.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
