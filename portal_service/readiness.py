@@ -42,7 +42,6 @@ class Readiness:
         self._begun = False
         self._lock = threading.Lock()  # of the thread's beginning and end; held for no call
         self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
 
     def answer(self) -> State:
         """What the last look found, and the status of the answer."""
@@ -95,7 +94,7 @@ class Readiness:
                 if time.monotonic() - self._probed_at > PROBED_SECONDS:
                     self._thread = None
                     return
-            self._wake.wait(LOOK_EVERY_SECONDS)
+            time.sleep(LOOK_EVERY_SECONDS)
 
     def _rare_checks(self) -> dict[str, Callable[[], None]]:
         if time.monotonic() < self._settings_due_at:
