@@ -150,6 +150,13 @@ def issuer(value: str) -> str:
     return url("https://" + matching(r"[^$/]+\.[^$/]+\$")(host)[:-1])
 
 
+def svix_secret(value: str) -> str:
+    """A signing secret of Svix', which sends Clerk's webhooks: base64 of the key, after a mark."""
+    if not base64.b64decode(matching("whsec_.+")(value).removeprefix("whsec_"), validate=True):
+        raise ValueError
+    return value
+
+
 def pem(value: str) -> str:
     pem = value.replace("\\n", "\n")
     load_pem_public_key(pem.encode())

@@ -13,6 +13,9 @@ from sandbox.stripe import WEBHOOK_SECRET
 from sandbox.stripe import control as stripe_control
 from sandbox.world import World, clerk_id
 
+# What a user may change of themselves at Clerk.
+USER = ("email", "first_name", "last_name")
+
 
 def register(
     app: Flask, world: World, *, app_url: str, service_url: str, service: Service | None = None
@@ -36,6 +39,8 @@ class _Control:
         stripe_control.add_to(blueprint, self._world.stripe)
         blueprint.get("/info")(self.info)
         blueprint.post("/session")(self.session)
+        blueprint.get("/clerk/deliveries")(self.clerk_deliveries)
+        blueprint.post("/clerk/users/<name>")(self.act_on_user)
         blueprint.get("/rows")(self.rows)
         blueprint.get("/service")(self.service)
         blueprint.post("/service")(self.turn_service)
@@ -67,6 +72,19 @@ class _Control:
         user_id = self._world.add_user(name) if row else self._world.user_id(name)
         token = self._world.clerk.session_token(clerk_id(name), **{"azp": self._app_url} | other)
         return {"token": token, "clerk_id": clerk_id(name), "user_id": user_id}
+
+    def clerk_deliveries(self) -> ResponseReturnValue:
+        return jsonify(self._world.clerk_webhooks.deliveries())
+
+    def act_on_user(self, name: str) -> ResponseReturnValue:
+        """What a user does in Clerk's own pages: change something, or delete the account."""
+        given, who = body("delete", *USER), tried(lambda: clerk_id(name))
+        if given.get("delete") is True:
+            return tried(lambda: self._world.clerk_users.delete(who))
+        changes = {field: text(given, field) for field in USER if field in given}
+        if not changes:
+            raise BadRequest(f"Say what is new of {', '.join(USER)}, or that delete is true")
+        return tried(lambda: self._world.clerk_users.change(who, **changes))
 
     def rows(self) -> ResponseReturnValue:
         return jsonify(self._world.rows())
