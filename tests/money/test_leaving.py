@@ -303,9 +303,9 @@ def test_a_session_that_is_paid_this_moment_makes_what_ends(
     session = session_of(state, service.checkout())
 
     def pay(method: str, path: str) -> None:  # between the list of sessions and the expiry
-        if (method, path) == ("GET", "/v1/checkout/sessions"):
-            if state.sessions[session["id"]]["status"] == "open":
-                state.checkout(session["id"], "pay")
+        is_open = state.sessions[session["id"]]["status"] == "open"
+        if is_open and (method, path) == ("GET", "/v1/checkout/sessions"):
+            state.checkout(session["id"], "pay")
 
     other_stripe.held = pay
     assert service.told(world.clerk_users.delete("user_ada")) == "scheduled"
