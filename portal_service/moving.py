@@ -27,7 +27,7 @@ from portal_service.stripe_errors import (
     StripeFailed,
     StripeRefused,
 )
-from portal_service.subscription import StripeObject
+from portal_service.subscription import Row, StripeObject
 
 Params = dict[str, Any]
 
@@ -59,13 +59,17 @@ def bring(services: Services, clerk_owner_id: str, details: Details) -> bool:
     return any(brought)
 
 
-def own_customers(account: Account) -> list[str]:
-    """The owner's customers, gone ones too: not those of a row that another owner has, which the
-    account shows where both are one user of the app's.
+def own_rows(account: Account) -> list[Row]:
+    """Without those that another owner has, which the account shows where both are one user of the
+    app's.
     """
     rows = (*account.rows, *account.ignored_rows)
-    own = [row for row in rows if row["clerk_owner_id"] in (None, account.clerk_owner_id)]
-    ids = [account.linked_customer, *(row["stripe_customer_id"] for row in own)]
+    return [row for row in rows if row["clerk_owner_id"] in (None, account.clerk_owner_id)]
+
+
+def own_customers(account: Account) -> list[str]:
+    """The owner's customers, the linked one first; gone ones too."""
+    ids = [account.linked_customer, *(row["stripe_customer_id"] for row in own_rows(account))]
     return list(dict.fromkeys(customer for customer in ids if customer))
 
 
