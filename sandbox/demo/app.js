@@ -1,5 +1,6 @@
 // The account card: asks the service, shows the answer, and leads to checkout and portal.
 
+import { offer } from './account.js'
 import { watch, noteCall } from './behind.js'
 import { BillingError, connect } from './billing.js'
 import { describe, explain, planName } from './words.js'
@@ -201,6 +202,7 @@ async function start() {
   const info = await fetch('/_sandbox/info').then((response) => response.json())
   billing = connect(`${info.service_url}/api/stripe`, getToken, noteCall)
   behind = watch({ me, info, onRowChange: load, onReset: signIn })
+  offer({ me, onDone: behind.look })
   await signIn()
 }
 
