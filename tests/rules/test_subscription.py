@@ -21,8 +21,8 @@ from portal_service.subscription import (
     COLUMNS,
     KNOWN_STATUSES,
     customer_of,
-    expanded_customer,
     differences,
+    expanded_customer,
     had_trial,
     has_more_items,
     is_ignored,
@@ -331,11 +331,7 @@ def test_a_subscription_without_items_is_neither_ours_nor_ignored(items: Any) ->
 
 @pytest.mark.parametrize(
     ("customer", "expanded"),
-    [
-        ({"id": "cus_1", "metadata": {}}, {"id": "cus_1", "metadata": {}}),
-        ("cus_1", {}),
-        (None, {}),
-    ],
+    [({"id": "cus_1", "metadata": {}}, {"id": "cus_1", "metadata": {}}), ("cus_1", {}), (None, {})],
 )
 def test_a_customer_is_there_where_it_is_expanded(customer: Any, expanded: Any) -> None:
     assert expanded_customer(subscription(customer=customer)) == expanded
