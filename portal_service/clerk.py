@@ -19,6 +19,7 @@ from portal_service.config import Settings
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS
+from portal_service.owner import ActiveOrganization
 from portal_service.transport import NO_ANSWER, Transport
 
 Claims = dict[str, Any]
@@ -34,6 +35,24 @@ _REQUIRED = ["exp", "nbf", "iss", "sid", "sub"]
 
 class TokenRefused(Exception):
     """Raised when a token is not a session token of ours; the message says why, for the log."""
+
+
+def active_organization(claims: Claims) -> ActiveOrganization | None:
+    """Version 2 names it in `o`; version 1, which has no `v`, in `org_id` and `org_role`: beside a
+    `v` those are claims of the team's own. Roles are written with `org:` or without.
+    """
+    given = claims["o"] if isinstance(claims.get("o"), dict) else {}
+    organization, role = given.get("id"), given.get("rol")
+    if organization is None and claims.get("v") is None:
+        organization, role = claims.get("org_id"), claims.get("org_role")
+    if not isinstance(organization, str) or not _is_id("org", organization):
+        return None
+    role = role.removeprefix("org:") if isinstance(role, str) else None
+    return ActiveOrganization(organization, role)
+
+
+def _is_id(kind: str, value: str) -> bool:
+    return re.fullmatch(rf"{kind}_[\w-]{{1,100}}", value, re.ASCII) is not None
 
 
 class NoKeySet(ValueError):
@@ -64,7 +83,7 @@ class Clerk:
             raise TokenRefused(type(error).__name__) from error
         if claims.get("sts") == "pending":
             raise TokenRefused("the session is pending")
-        if not re.fullmatch(r"user_[\w-]{1,100}", claims["sub"], re.ASCII):
+        if not _is_id("user", claims["sub"]):
             raise TokenRefused("the subject is not a user")
         if not isinstance(claims["sid"], str) or not claims["sid"]:
             raise TokenRefused("not a session's token")

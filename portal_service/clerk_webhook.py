@@ -19,15 +19,16 @@ from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import WEBHOOKS
 from portal_service.observability import note
+from portal_service.owner import is_owner
 from portal_service.request_body import WEBHOOK_LIMIT, raw_body
 from portal_service.services import Services, current_services
 
 Event = dict[str, Any]
 
-# Who owns a subscription by BILLING_OWNER, and how Clerk's ids of that kind begin.
-PREFIXES = {"user": "user_", "organization": "org_"}
+# Whom Clerk tells of, and how its ids of that kind begin.
+_PREFIXES = {"user": "user_", "organization": "org_"}
 USED_EVENTS = frozenset(
-    f"{kind}.{change}" for kind in PREFIXES for change in ("created", "updated", "deleted")
+    f"{kind}.{change}" for kind in _PREFIXES for change in ("created", "updated", "deleted")
 )
 # What a customer's name may hold at Stripe, and a value of its metadata.
 _LONGEST_NAME, _LONGEST_ADDRESS = 256, 500
@@ -54,11 +55,6 @@ def receive_clerk_webhook() -> dict[str, Any]:
     # Only types that we use: the instance's other events would make any number of labels.
     WEBHOOKS.labels(event["type"] if event["type"] in USED_EVENTS else "other", outcome).inc()
     return {"received": True, "outcome": outcome}
-
-
-def is_billed(clerk_id: str, billing_owner: str = "user") -> bool:
-    """Whether an id is of the kind of owner that we bill."""
-    return clerk_id.startswith(PREFIXES[billing_owner])
 
 
 def verify(payload: bytes, headers: Headers, secrets: tuple[str, ...]) -> None:
@@ -90,8 +86,8 @@ def parse(payload: bytes) -> Event:
     try:
         event = json.loads(payload)
         if event["type"] in USED_EVENTS:
-            prefix = PREFIXES[event["type"].partition(".")[0]]
-            if not re.fullmatch(rf"{prefix}[\w-]{{1,200}}", event["data"]["id"], re.ASCII):
+            prefix = _PREFIXES[event["type"].partition(".")[0]]
+            if not re.fullmatch(rf"{prefix}[\w-]{{1,100}}", event["data"]["id"], re.ASCII):
                 raise ValueError
         if not isinstance(event["type"], str):
             raise TypeError
@@ -103,14 +99,13 @@ def parse(payload: bytes) -> Event:
 def _apply(services: Services, event: Event) -> str:
     if event["type"] not in USED_EVENTS:
         return "ignored"
-    owner = event["data"]["id"]
-    note(clerk_owner_id=owner)
-    # Until there is a setting of this name users own all.
-    if not is_billed(owner, getattr(services.settings, "billing_owner", "user")):
+    clerk_id = event["data"]["id"]
+    note(clerk_owner_id=clerk_id)
+    if not is_owner(clerk_id, services.settings):
         return "ignored"
     if event["type"].endswith(".deleted"):
-        return leaving.leave(services, owner)
-    return "updated" if moving.bring(services, owner, details(event)) else "ignored"
+        return leaving.leave(services, clerk_id)
+    return "updated" if moving.bring(services, clerk_id, details(event)) else "ignored"
 
 
 def details(event: Event) -> moving.Details:

@@ -11,6 +11,7 @@ from portal_service import deadline, moving, open_session
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
 from portal_service.log import log
+from portal_service.owner import named_owner
 from portal_service.services import Services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe, StripeRefused
 from portal_service.subscription import ENDED, StripeObject, is_ours, is_running_at_stripe, items_of
@@ -105,9 +106,8 @@ def _is_ours(services: Services, account: Account, subscription: StripeObject) -
     """One of our plans, or one that our checkout made for this owner."""
     if services.mirror.whose.is_ignored(subscription):
         return False
-    metadata = subscription.get("metadata") or {}
-    named = (metadata.get("clerk_user_id"), metadata.get("clerk_org_id"))
-    return is_ours(subscription, services.settings.plans) or account.clerk_owner_id in named
+    named = named_owner(subscription, services.settings)
+    return is_ours(subscription, services.settings.plans) or named == account.clerk_owner_id
 
 
 def _expire_sessions(services: Services, customer: str) -> None:

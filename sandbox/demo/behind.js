@@ -50,7 +50,7 @@ export function watch({ me, info, onRowChange, onReset }) {
 
   function show(rows, stripes, clerks, faults, service, turned) {
     const deliveries = [...stripes, ...clerks].sort((one, other) => one.at - other.at)
-    const mine = me.id === null ? [] : rows.filter((each) => each.user_id === me.id)
+    const mine = me.id === null ? [] : rows.filter((each) => [each.user_id, each.clerk_owner_id].includes(me.id))
     const now = JSON.stringify(mine)
     const changed = whose === me.id && now !== row
     whose = me.id

@@ -16,6 +16,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"world"},
         {"clerk_users"},
         {"stripe", "supabase", "clerk", "clerk_webhooks", "postgres"},
+        {"organizations"},
         {"command_line", "control_requests"},
         {"__init__", "faults", "service", "web"},
     ],

@@ -388,6 +388,24 @@ def test_another_kind_of_owner_is_ignored(world: World, service: Service) -> Non
     assert not world.stripe.subscriptions[subscription["id"]]["cancel_at_period_end"]
 
 
+def test_where_organizations_own_theirs_ends_and_a_user_who_leaves_touches_nothing(
+    world: World, make_service: MakeService, ada: str
+) -> None:
+    service = make_service(billing_owner="organization")
+    metadata = {"clerk_org_id": "org_acme", "clerk_user_id": "user_ada"}
+    customer = world.stripe.create_customer(metadata={"clerk_org_id": "org_acme"})["id"]
+    acmes = subscribe(service, ("price_team", 5), customer=customer, metadata=metadata)
+    adas = known_subscription(service)  # of the time when users owned
+
+    assert service.told(world.clerk_users.delete("user_ada")) == "ignored"
+    assert calls(world.stripe) == []
+    data = {"id": "org_acme", "object": "organization", "deleted": True}
+    assert service.told(world.clerk_users.event("organization.deleted", data)) == "scheduled"
+    assert ends_with_its_period(world.stripe.subscriptions[acmes["id"]])
+    assert rows(world)[acmes["id"]]["cancel_at_period_end"]
+    assert not world.stripe.subscriptions[adas["id"]]["cancel_at_period_end"]
+
+
 def test_the_outcome_is_counted_by_types_that_we_use(world: World, service: Service) -> None:
     metric = "portal_webhook_outcomes_total"
     before = service.metric(metric, type="other", outcome="ignored")

@@ -12,6 +12,7 @@ import pytest
 from service_under_test import (
     Json,
     Log,
+    MakeService,
     OtherStripe,
     Service,
     calls,
@@ -216,9 +217,9 @@ def test_a_name_is_what_there_is_of_it(
 
 
 def test_an_organizations_name_is_brought_where_organizations_own(
-    world: World, service: Service, monkeypatch: pytest.MonkeyPatch
+    world: World, make_service: MakeService
 ) -> None:
-    monkeypatch.setattr(type(service.settings), "billing_owner", "organization", raising=False)
+    service = make_service(billing_owner="organization")
     customer = world.stripe.create_customer()["id"]
     link(world, customer)
     execute(world, "update billing_customers set clerk_owner_id = 'org_acme'")
