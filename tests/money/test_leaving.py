@@ -2,7 +2,6 @@
 of a subscription. The table is right at once, without a webhook of Stripe's.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from service_under_test import (
     Json,
     Log,
     MakeService,
-    OtherStripe,
     Service,
     calls,
     edit_row,
@@ -295,25 +293,6 @@ def test_open_checkout_sessions_of_ours_expire(
         assert linked(world) == {"user_ada": customer}
 
 
-def test_a_session_that_is_paid_this_moment_makes_what_ends(
-    world: World, service_at: Callable[..., Service], other_stripe: OtherStripe
-) -> None:
-    service = service_at(other_stripe)
-    state = other_stripe.state
-    session = session_of(state, service.checkout())
-
-    def pay(method: str, path: str) -> None:  # between the list of sessions and the expiry
-        is_open = state.sessions[session["id"]]["status"] == "open"
-        if is_open and (method, path) == ("GET", "/v1/checkout/sessions"):
-            state.checkout(session["id"], "pay")
-
-    other_stripe.held = pay
-    assert service.told(world.clerk_users.delete("user_ada")) == "scheduled"
-    name = state.sessions[session["id"]]["subscription"]
-    assert ends_with_its_period(state.subscriptions[name])
-    assert rows(world)[name]["cancel_at_period_end"]
-
-
 def test_before_there_is_a_customer_nothing_is_asked(
     world: World, service: Service, deleted: Json
 ) -> None:
@@ -377,9 +356,10 @@ def test_a_key_that_may_not_is_5xx_and_ends_right_once_it_may(
 
 
 def test_another_kind_of_owner_is_ignored(world: World, service: Service) -> None:
+    """Also where it has something that runs, from a time of another setting."""
     subscription = known_subscription(service)
-    link(world, "cus_acme", "ada", livemode=True)
-    execute(world, "update billing_customers set clerk_owner_id = 'org_acme' where livemode")
+    execute(world, "update billing_customers set clerk_owner_id = 'org_acme'")
+    execute(world, "update subscriptions set clerk_owner_id = 'org_acme'")
 
     for kind in ("organization.deleted", "organization.updated"):
         data = {"id": "org_acme", "object": "organization", "name": "Acme", "updated_at": 1}
@@ -395,7 +375,9 @@ def test_where_organizations_own_theirs_ends_and_a_user_who_leaves_touches_nothi
     metadata = {"clerk_org_id": "org_acme", "clerk_user_id": "user_ada"}
     customer = world.stripe.create_customer(metadata={"clerk_org_id": "org_acme"})["id"]
     acmes = subscribe(service, ("price_team", 5), customer=customer, metadata=metadata)
-    adas = known_subscription(service)  # of the time when users owned
+    adas = known_subscription(service)
+    edit_row(world, adas["id"], clerk_owner_id="user_ada")  # of the time when users owned
+    link(world, adas["customer"])
 
     assert service.told(world.clerk_users.delete("user_ada")) == "ignored"
     assert calls(world.stripe) == []

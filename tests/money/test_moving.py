@@ -244,6 +244,14 @@ def test_an_address_that_stripe_refuses_does_not_come_again_for_ever(
     assert log.line("Stripe refuses what Clerk says")["level"] == "WARNING"
 
 
+def test_a_customer_that_is_known_to_be_gone_is_not_asked_for(
+    world: World, service: Service, customer: str
+) -> None:
+    execute(world, "insert into gone_customers values (%s, false)", customer)
+    assert service.told(NEW) == "ignored"
+    assert calls(world.stripe) == []
+
+
 def test_a_customer_that_stripe_no_longer_has(
     world: World, service: Service, customer: str
 ) -> None:

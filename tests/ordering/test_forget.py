@@ -146,6 +146,15 @@ def test_what_another_owner_has_stays_theirs(world: World, terminal: Terminal) -
     assert not world.stripe.subscriptions[subscription]["cancel_at_period_end"]
 
 
+def test_what_is_none_of_ours_at_stripe_is_not_touched(world: World, terminal: Terminal) -> None:
+    _, customer = bought(world, terminal)
+    named = {"clerk_user_id": "user_eve"}
+    other = world.stripe.create_subscription(None, "price_other", customer=customer, metadata=named)
+
+    assert terminal.run("forget", "user_ada", "--yes").exit_code == 0
+    assert world.stripe.subscriptions[other["id"]] == other
+
+
 def test_an_organization_that_is_unknown_is_nothing_to_do(terminal: Terminal) -> None:
     done = terminal.run("forget", "org_acme", "--yes")
     assert done.exit_code == 0
