@@ -1,5 +1,6 @@
 """The users of Clerk's stand-in: they change their address and name, and leave, and Clerk's
 webhooks say so. Whoever is asked about for the first time is there, with an address of their own.
+Organizations get a new name, and are deleted; who is in which is in organizations.py.
 
 Shapes: clerk.com/docs/webhooks, and the User object of the Backend API."""
 
@@ -54,6 +55,25 @@ class ClerkUsers:
             self._user(clerk_id)
             self._users[clerk_id] = None
             event = self.event("user.deleted", {"deleted": True, "id": clerk_id, "object": "user"})
+        self._webhooks.send(event)
+        return event
+
+    def rename_organization(self, clerk_id: str, name: str) -> Json:
+        """Sends organization.updated, and returns it."""
+        with self._lock:
+            now = self._now()
+            data = {"id": clerk_id, "object": "organization", "name": name, "created_at": now,
+                    "updated_at": now, "slug": clerk_id.removeprefix("org_"), "image_url": "",
+                    "public_metadata": {}, "private_metadata": {}}  # fmt: skip
+            event = self.event("organization.updated", data)
+        self._webhooks.send(event)
+        return event
+
+    def delete_organization(self, clerk_id: str) -> Json:
+        """Sends organization.deleted, and returns it."""
+        data = {"deleted": True, "id": clerk_id, "object": "organization"}
+        with self._lock:
+            event = self.event("organization.deleted", data)
         self._webhooks.send(event)
         return event
 

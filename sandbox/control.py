@@ -57,6 +57,7 @@ class _Control:
         blueprint.post("/session")(self.session)
         blueprint.get("/clerk/deliveries")(self.clerk_deliveries)
         blueprint.post("/clerk/users/<name>")(self.act_on_user)
+        blueprint.post("/clerk/organizations/<organization>")(self.act_on_organization)
         blueprint.get("/rows")(self.rows)
         blueprint.get("/service")(self.service)
         blueprint.post("/service")(self.turn_service)
@@ -104,6 +105,18 @@ class _Control:
         if not changes:
             raise BadRequest(f"Say what is new of {', '.join(USER)}, or that delete is true")
         return tried(lambda: self._world.clerk_users.change(who, **changes))
+
+    def act_on_organization(self, organization: str) -> ResponseReturnValue:
+        """An admin of it gives it another name, or deletes it; nobody is a member then."""
+        given = body("delete", "name")
+        organizations = self._world.clerk.organizations.all()
+        if organization not in organizations:
+            raise NotFound(f"there is no organization {organization}")
+        if given.get("delete") is not True:
+            name = text(given, "name")
+            return self._world.clerk_users.rename_organization(organization, name)
+        del organizations[organization]
+        return self._world.clerk_users.delete_organization(organization)
 
     def rows(self) -> ResponseReturnValue:
         return jsonify(self._world.rows())

@@ -325,13 +325,17 @@ def test_one_that_stripe_refuses_to_end_does_not_keep_the_others(
     world: World, service: Service, deleted: Json, monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> None:
     stubborn = known_subscription(service)
-    other = subscribe(service, ("price_team", 1), customer=stubborn["customer"])
+    others = [
+        subscribe(service, ("price_team", 1), customer=stubborn["customer"]),
+        subscribe(service, ("price_team", 1)),
+    ]
     with monkeypatch.context() as stubbornly:
         refusing(stubbornly, stubborn["id"])
         refused(service.deliver_clerk(deleted), "internal_error")
     assert log.line("a subscription of an owner who left could not be ended")
-    assert world.stripe.subscriptions[other["id"]]["cancel_at_period_end"]
-    assert rows(world)[other["id"]]["cancel_at_period_end"]
+    for other in others:
+        assert world.stripe.subscriptions[other["id"]]["cancel_at_period_end"]
+        assert rows(world)[other["id"]]["cancel_at_period_end"]
 
     assert service.told(deleted) == "scheduled"
     assert rows(world)[stubborn["id"]]["cancel_at_period_end"]

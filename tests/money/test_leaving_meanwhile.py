@@ -65,6 +65,18 @@ def test_what_ended_since_it_was_listed_is_done(
 
 
 @pytest.mark.parametrize("how", ["cancel_at_period_end", "cancel_now"])
+def test_what_was_deleted_since_it_was_listed_is_done(
+    world: World, service_at: Callable[..., Service], other_stripe: OtherStripe, how: str
+) -> None:
+    service = service_at(other_stripe, on_owner_deleted=how)
+    name = known(service, other_stripe)
+    once(other_stripe, LIST, lambda: other_stripe.state.subscriptions.pop(name))
+
+    assert service.told(world.clerk_users.delete("user_ada")) == "canceled"
+    assert rows(world)[name]["status"] == "canceled"
+
+
+@pytest.mark.parametrize("how", ["cancel_at_period_end", "cancel_now"])
 def test_a_schedule_that_was_released_since_is_no_obstacle(
     world: World, service_at: Callable[..., Service], other_stripe: OtherStripe, how: str
 ) -> None:

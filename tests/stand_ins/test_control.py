@@ -69,6 +69,20 @@ def test_a_user_changes_something_at_clerk_and_leaves(client: FlaskClient, world
     assert world.clerk_users.user("user_ada")["first_name"] == "Ada"
 
 
+def test_an_organization_gets_another_name_and_is_deleted(
+    client: FlaskClient, world: World
+) -> None:
+    event = post(client, "/clerk/organizations/org_acme", {"name": "Acme Ltd"})
+    assert (event["type"], event["data"]["name"]) == ("organization.updated", "Acme Ltd")
+    assert event["data"]["updated_at"] <= event["timestamp"]
+    assert refused(client, "/clerk/organizations/org_acme", {}, 400)
+
+    event = post(client, "/clerk/organizations/org_acme", {"delete": True})
+    assert event["data"] == {"deleted": True, "id": "org_acme", "object": "organization"}
+    assert "org_acme" not in world.clerk.organizations.all()
+    assert refused(client, "/clerk/organizations/org_acme", {"name": "Acme"}, 404)
+
+
 def test_a_session_without_a_row_and_with_other_claims(client: FlaskClient, world: World) -> None:
     body = {"user": "grace", "row": False, "claims": {"azp": None, "sts": "pending"}}
     session = post(client, "/session", body)
