@@ -228,7 +228,7 @@ async function start() {
   byId('acting').hidden = !organizationsPay
   billing = connect(`${info.service_url}/api/stripe`, getToken, noteCall)
   behind = watch({ me, info, onRowChange: load, onReset: signIn })
-  offer({ me, onDone: behind.look })
+  offer({ me, onDone: signIn })
   await signIn()
 }
 
