@@ -69,10 +69,15 @@ def other_kind(settings: Settings) -> Kind:
     return next(one for name, one in _KINDS.items() if name != settings.billing_owner)
 
 
+def is_owner(clerk_id: str, settings: Settings) -> bool:
+    """Whether it is an id of the kind that owns subscriptions here."""
+    return kind(settings).has(clerk_id)
+
+
 def named_owner(stripe_object: Mapping[str, Any], settings: Settings) -> str | None:
     """Whom the metadata of one of Stripe's objects names as its owner."""
     named = _metadata(stripe_object).get(kind(settings).metadata_key)
-    return named if isinstance(named, str) and kind(settings).has(named) else None
+    return named if isinstance(named, str) and is_owner(named, settings) else None
 
 
 def names_in(stripe_object: Mapping[str, Any]) -> list[Any]:

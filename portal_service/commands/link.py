@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from portal_service.commands.retry import retrying
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
-from portal_service.owner import kind
+from portal_service.owner import is_owner, kind
 from portal_service.services import Services, current_services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import StripeObject
@@ -36,9 +36,8 @@ def link(owner: str, customer: str, yes: bool) -> None:
     somebody's stays theirs. Exits with 1 where nothing was written, or not all of it.
     """
     services = current_services()
-    payers = kind(services.settings)
-    if not payers.has(owner):
-        raise click.BadParameter(f"{owner} is not of the form {payers.prefix}…")
+    if not is_owner(owner, services.settings):
+        raise click.BadParameter(f"{owner} is not of the form {kind(services.settings).prefix}…")
     if not re.fullmatch(r"cus_\w+", customer, re.ASCII):
         raise click.BadParameter(f"{customer} is not of the form cus_…")
     try:

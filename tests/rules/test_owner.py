@@ -10,7 +10,7 @@ from given import settings
 from portal_service.owner import (
     ActiveOrganization,
     Standing,
-    kind,
+    is_owner,
     metadata,
     named_owner,
     names_in,
@@ -110,7 +110,7 @@ def test_stripe_is_told_the_owner_and_beside_an_organization_the_buyer() -> None
 def test_what_is_written_is_read_again() -> None:
     for told, owner in ((BY_USER, "user_ada"), (BY_ORGANIZATION, "org_acme")):
         assert named_owner({"metadata": metadata(owner, buyer="user_ada")}, told) == owner
-        assert kind(told).has(owner)
-        assert not kind(told).has(owner + "\n")
+        assert is_owner(owner, told)
+        assert not is_owner(owner + "\n", told)
         assert not other_kind(told).has(owner)
     assert (other_kind(BY_USER).prefix, other_kind(BY_ORGANIZATION).prefix) == ("org_", "user_")
