@@ -49,8 +49,8 @@ class Report:
             self._show_differences()
         for customer, names in self.two_running.items():
             click.echo(f"{customer} has {len(names)} running subscriptions: {', '.join(names)}")
-        for name, payer in self.unclaimed.items():
-            claim = f"flask portal link <Clerk's id of whoever pays> {payer}"
+        for name, owner in self.unclaimed.items():
+            claim = f"flask portal link <Clerk's id of whoever pays> {owner}"
             click.echo(f"{name} belongs to nobody. Claim it: {claim}")
         for name, code in self.failed.items():
             click.echo(f"{name} could not be refreshed: {code}", err=True)
