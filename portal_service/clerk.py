@@ -5,7 +5,6 @@ Rules: clerk.com/docs, "Manual JWT verification" and "Session tokens".
 
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from portal_service.config import Settings
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS
-from portal_service.owner import ActiveOrganization
+from portal_service.owner import ORGANIZATION, USER, ActiveOrganization
 from portal_service.transport import NO_ANSWER, Transport
 
 Claims = dict[str, Any]
@@ -45,14 +44,10 @@ def active_organization(claims: Claims) -> ActiveOrganization | None:
     organization, role = given.get("id"), given.get("rol")
     if organization is None and claims.get("v") is None:
         organization, role = claims.get("org_id"), claims.get("org_role")
-    if not isinstance(organization, str) or not _is_id("org", organization):
+    if not isinstance(organization, str) or not ORGANIZATION.has(organization):
         return None
     role = role.removeprefix("org:") if isinstance(role, str) else None
     return ActiveOrganization(organization, role)
-
-
-def _is_id(kind: str, value: str) -> bool:
-    return re.fullmatch(rf"{kind}_[\w-]{{1,100}}", value, re.ASCII) is not None
 
 
 class NoKeySet(ValueError):
@@ -83,7 +78,7 @@ class Clerk:
             raise TokenRefused(type(error).__name__) from error
         if claims.get("sts") == "pending":
             raise TokenRefused("the session is pending")
-        if not _is_id("user", claims["sub"]):
+        if not USER.has(claims["sub"]):
             raise TokenRefused("the subject is not a user")
         if not isinstance(claims["sid"], str) or not claims["sid"]:
             raise TokenRefused("not a session's token")

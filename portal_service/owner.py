@@ -17,8 +17,14 @@ class Kind:
     prefix: str
     metadata_key: str
 
+    def has(self, clerk_id: str) -> bool:
+        """Whether it is an id of this kind."""
+        return bool(re.fullmatch(self.prefix + r"[\w-]{1,100}", clerk_id, re.ASCII))
 
-_KINDS = {"user": Kind("user_", "clerk_user_id"), "organization": Kind("org_", "clerk_org_id")}
+
+USER = Kind("user_", "clerk_user_id")
+ORGANIZATION = Kind("org_", "clerk_org_id")
+_KINDS = {"user": USER, "organization": ORGANIZATION}  # as BILLING_OWNER names them
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def other_kind(settings: Settings) -> Kind:
 
 def is_owner(clerk_id: str, settings: Settings) -> bool:
     """Whether it is an id of the kind that owns subscriptions here."""
-    return bool(re.fullmatch(kind(settings).prefix + r"[\w-]{1,100}", clerk_id, re.ASCII))
+    return kind(settings).has(clerk_id)
 
 
 def named_owner(stripe_object: Mapping[str, Any], settings: Settings) -> str | None:
@@ -82,7 +88,7 @@ def names_in(stripe_object: Mapping[str, Any]) -> list[Any]:
 
 def metadata(clerk_owner_id: str, *, buyer: str | None = None) -> dict[str, str]:
     """What one of Stripe's objects is told of its owner and, where given, of the user who buys."""
-    bought = {_KINDS["user"].metadata_key: buyer} if buyer else {}
+    bought = {USER.metadata_key: buyer} if buyer else {}
     owner = next(one for one in _KINDS.values() if clerk_owner_id.startswith(one.prefix))
     return {**bought, owner.metadata_key: clerk_owner_id}
 

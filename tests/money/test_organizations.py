@@ -1,6 +1,6 @@
 """Where organizations pay: who buys, who manages, who sees, what Stripe is told, and what a switch
 of BILLING_OWNER leaves behind. The decision by table: rules/test_owner.py. Hostile switches between
-organizations: access/test_organizations.py.
+organizations: access/test_switching_organizations.py.
 """
 
 import re
