@@ -7,7 +7,6 @@ Rules: docs.svix.com/receiving/verifying-payloads/how-manual, clerk.com/docs/web
 
 import json
 import logging
-import re
 from typing import Any
 
 from flask import Blueprint, request
@@ -19,16 +18,15 @@ from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import WEBHOOKS
 from portal_service.observability import note
-from portal_service.owner import is_owner
+from portal_service.owner import ORGANIZATION, USER, is_owner
 from portal_service.request_body import WEBHOOK_LIMIT, raw_body
 from portal_service.services import Services, current_services
 
 Event = dict[str, Any]
 
-# Whom Clerk tells of, and how its ids of that kind begin.
-_PREFIXES = {"user": "user_", "organization": "org_"}
+_KINDS = {"user": USER, "organization": ORGANIZATION}  # as Clerk's types of events name them
 USED_EVENTS = frozenset(
-    f"{kind}.{change}" for kind in _PREFIXES for change in ("created", "updated", "deleted")
+    f"{kind}.{change}" for kind in _KINDS for change in ("created", "updated", "deleted")
 )
 # What a customer's name may hold at Stripe, and a value of its metadata.
 _LONGEST_NAME, _LONGEST_ADDRESS = 256, 500
@@ -86,8 +84,8 @@ def parse(payload: bytes) -> Event:
     try:
         event = json.loads(payload)
         if event["type"] in USED_EVENTS:
-            prefix = _PREFIXES[event["type"].partition(".")[0]]
-            if not re.fullmatch(rf"{prefix}[\w-]{{1,100}}", event["data"]["id"], re.ASCII):
+            kind = _KINDS[event["type"].partition(".")[0]]
+            if not kind.has(event["data"]["id"]):
                 raise ValueError
         if not isinstance(event["type"], str):
             raise TypeError

@@ -3,8 +3,6 @@ here and at Stripe; then ends what runs, and takes the owner's id away in both p
 wants kept stays: rows that name nobody, and Stripe's customer with its invoices.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,17 +14,25 @@ from portal_service.commands.retry import retrying
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
 from portal_service.leaving import Held
+from portal_service.owner import ORGANIZATION, USER, names_in
 from portal_service.services import Services, current_services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import StripeObject
 
 # What we wrote into metadata at Stripe that names, or describes, a person.
-_NAMES = ("clerk_user_id", "clerk_org_id", moving.UPDATED_AT, *moving.WRITTEN.values())
+_NAMES = (
+    *(kind.metadata_key for kind in (USER, ORGANIZATION)),
+    *(moving.UPDATED_AT, *moving.WRITTEN.values()),
+)
 _ENDS = {
     "cancel_at_period_end": "ends with its period, or at once where it has none",
     "cancel_now": "ends at once",
     "keep": "goes on",
 }
+
+
+class _Refused(Exception):
+    """Raised with the one line that says why nobody was forgotten."""
 
 
 @click.command()
@@ -39,20 +45,19 @@ def forget(owner: str, yes: bool) -> None:
     Shows what is held here and at Stripe. With --yes it ends what runs, as ON_OWNER_DELETED says,
     and takes the owner's id away. Exits with 1 where nothing, or not all, could be done.
     """
-    if not re.fullmatch(r"(user|org)_[\w-]+", owner, re.ASCII):
+    if not (USER.has(owner) or ORGANIZATION.has(owner)):
         raise click.BadParameter(f"{owner} is neither of the form user_… nor org_…")
     try:
         known = _Known.of(retrying(current_services()), owner)
         known.show()
-        if known.is_kept_running:
-            click.echo("Nothing was changed: something runs, and ON_OWNER_DELETED is keep. End it "
-                       "in Stripe's dashboard first, or set ON_OWNER_DELETED for this run.",
-                       err=True)  # fmt: skip
-            raise SystemExit(1)
+        known.refuse_to_keep()
         if yes:
             known.forget()
         else:
             click.echo("Nothing was changed. Run it with --yes to do this.")
+    except _Refused as reason:
+        click.echo(str(reason), err=True)
+        raise SystemExit(1) from reason
     except ServiceError as error:
         click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again.", err=True)
         raise SystemExit(1) from error
@@ -77,10 +82,14 @@ class _Known:
                 continue  # at Stripe nothing is left of it
         return known
 
-    @property
-    def is_kept_running(self) -> bool:
+    def refuse_to_keep(self) -> None:
+        """Raises _Refused where something would go on, and be nobody's."""
         keep = self.services.settings.on_owner_deleted == "keep"
-        return keep and any(held.ours for held in self.held)
+        if keep and any(held.ours for held in self.held):
+            raise _Refused(
+                "Nobody was forgotten: something runs, and ON_OWNER_DELETED is keep. End it in "
+                "Stripe's dashboard first, or set ON_OWNER_DELETED for this run."
+            )
 
     def show(self) -> None:
         account, settings = self.account, self.services.settings
@@ -124,10 +133,9 @@ class _Known:
     def _take_names_away(self, held: Held) -> None:
         moving.change(self.services, held.customer, _without_names)
         listed, _ = self.services.stripe.subscriptions_of(held.customer)
-        others = {one["id"] for one in held.others}
         for subscription in listed:
-            changes = _without_names(subscription)
-            if changes and subscription["id"] not in others:
+            if self.account.clerk_owner_id in names_in(subscription):
+                changes = _without_names(subscription)
                 self.services.stripe.update_subscription(subscription["id"], changes)
 
     def _customer(self, customer: str) -> dict[str, Any]:
@@ -139,9 +147,5 @@ class _Known:
 
 def _without_names(found: StripeObject) -> moving.Params | None:
     """The parameters that take our names out of an object's metadata; None where it has none."""
-    there = list(_there(found))
+    there = [name for name in _NAMES if name in found["metadata"]]
     return {"metadata": dict.fromkeys(there, "")} if there else None
-
-
-def _there(found: StripeObject) -> Iterator[str]:
-    return (name for name in _NAMES if name in (found.get("metadata") or {}))

@@ -151,8 +151,15 @@ def test_what_is_none_of_ours_at_stripe_is_not_touched(world: World, terminal: T
     named = {"clerk_user_id": "user_eve"}
     other = world.stripe.create_subscription(None, "price_other", customer=customer, metadata=named)
 
+    ended = world.stripe.create_subscription(
+        None, "price_pro", "canceled", customer=customer, metadata=named
+    )
+    own = world.stripe.create_subscription("user_ada", "price_pro", "canceled", customer=customer)
+
     assert terminal.run("forget", "user_ada", "--yes").exit_code == 0
-    assert world.stripe.subscriptions[other["id"]] == other
+    for one in (other, ended):
+        assert world.stripe.subscriptions[one["id"]] == one
+    assert world.stripe.subscriptions[own["id"]]["metadata"] == {}
 
 
 def test_an_organization_that_is_unknown_is_nothing_to_do(terminal: Terminal) -> None:
