@@ -139,9 +139,10 @@ def test_a_time_that_ended_while_the_request_was_sent_counts(
         hung_up.set()
         return False
 
-    with wire(waits) as server, pytest.raises(TimedOut):
-        ask(transport, server, timeout=60)
-    assert hung_up.wait(30)
+    with wire(waits) as server:
+        with pytest.raises(TimedOut):
+            ask(transport, server, timeout=60)
+        assert hung_up.wait(30)
 
 
 def test_the_clocks_thread_ends_after_a_while_and_begins_with_the_next_call(
