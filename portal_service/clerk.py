@@ -5,7 +5,6 @@ Rules: clerk.com/docs, "Manual JWT verification" and "Session tokens".
 
 import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from portal_service.config import Settings
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS
+from portal_service.owner import ORGANIZATION, USER, ActiveOrganization
 from portal_service.transport import NO_ANSWER, Transport
 
 Claims = dict[str, Any]
@@ -34,6 +34,20 @@ _REQUIRED = ["exp", "nbf", "iss", "sid", "sub"]
 
 class TokenRefused(Exception):
     """Raised when a token is not a session token of ours; the message says why, for the log."""
+
+
+def active_organization(claims: Claims) -> ActiveOrganization | None:
+    """Version 2 names it in `o`; version 1, which has no `v`, in `org_id` and `org_role`: beside a
+    `v` those are claims of the team's own. Roles are written with `org:` or without.
+    """
+    given = claims["o"] if isinstance(claims.get("o"), dict) else {}
+    organization, role = given.get("id"), given.get("rol")
+    if organization is None and claims.get("v") is None:
+        organization, role = claims.get("org_id"), claims.get("org_role")
+    if not isinstance(organization, str) or not ORGANIZATION.has(organization):
+        return None
+    role = role.removeprefix("org:") if isinstance(role, str) else None
+    return ActiveOrganization(organization, role)
 
 
 class NoKeySet(ValueError):
@@ -64,7 +78,7 @@ class Clerk:
             raise TokenRefused(type(error).__name__) from error
         if claims.get("sts") == "pending":
             raise TokenRefused("the session is pending")
-        if not re.fullmatch(r"user_[\w-]{1,100}", claims["sub"], re.ASCII):
+        if not USER.has(claims["sub"]):
             raise TokenRefused("the subject is not a user")
         if not isinstance(claims["sid"], str) or not claims["sid"]:
             raise TokenRefused("not a session's token")

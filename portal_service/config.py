@@ -88,6 +88,13 @@ class Settings:
     clerk_jwt_key: str | None = _variable(
         "CLERK_JWT_KEY", value.pem, "Clerk's public key as PEM", default=None)
     require_azp: bool = _variable("REQUIRE_AZP", value.flag, "true or false", default=False)
+    billing_owner: str = _variable(
+        "BILLING_OWNER", value.matching("user|organization"), "user or organization",
+        default="user")
+    billing_org_roles: tuple[str, ...] = _variable(
+        "BILLING_ORG_ROLES", value.parts(",", value.org_role),
+        "roles of Clerk's organizations with commas between, as admin,billing",
+        default=("admin",))
     app_url: str = _variable(
         "APP_URL NEXT_PUBLIC_APP_URL", value.url, "the frontend's address, https://app.example.com")
     origins: tuple[str, ...] = _variable(

@@ -150,6 +150,11 @@ def issuer(value: str) -> str:
     return url("https://" + matching(r"[^$/]+\.[^$/]+\$")(host)[:-1])
 
 
+def org_role(value: str) -> str:
+    """A role of Clerk's organizations, without the `org:` that only some of its tokens write."""
+    return matching(r"(?:org:)?[\w-]+")(value).removeprefix("org:")
+
+
 def pem(value: str) -> str:
     pem = value.replace("\\n", "\n")
     load_pem_public_key(pem.encode())

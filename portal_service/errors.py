@@ -22,6 +22,8 @@ ERRORS = {
     "invalid_payload": (400, "The payload is not a Stripe event"),
     "origin_not_allowed": (403, "This origin is not allowed"),
     "impersonation_not_allowed": (403, "Not possible while impersonating a user"),
+    "organization_required": (403, "Choose an organization first: it is organizations that pay"),
+    "not_billing_admin": (403, "Only the organization's billing admins can do this"),
     "not_found": (404, "There is nothing at this address"),
     "method_not_allowed": (405, "This method is not allowed here"),
     "already_subscribed": (409, "There is a subscription already; manage it in the portal"),

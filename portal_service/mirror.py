@@ -22,6 +22,7 @@ from portal_service.errors import ServiceError
 from portal_service.events import Event, snapshot_row
 from portal_service.log import log
 from portal_service.metrics import LIVE_MISSING
+from portal_service.owner import named_owner
 from portal_service.reports import Reports
 from portal_service.single_flight import Flight, SingleFlight, Waiting
 from portal_service.stripe_api import Stripe
@@ -31,7 +32,6 @@ from portal_service.subscription import (
     ENDED,
     Row,
     StripeObject,
-    clerk_owner_of,
     differences,
     has_more_items,
     is_of_deleted_customer,
@@ -181,7 +181,9 @@ class Mirror:
     def apply_checkout(self, session: StripeObject) -> Outcome:
         """Take in a completed checkout session: ask for the subscription that it made."""
         subscription = subscription_of(session)
-        return self.refresh(subscription, clerk_owner_of(session)) if subscription else "ignored"
+        if not subscription:
+            return "ignored"
+        return self.refresh(subscription, named_owner(session, self._settings))
 
     def _refresh(self, subscription_id: str, flight: Flight[Outcome]) -> Outcome:
         for _ in deadline.rounds():

@@ -100,7 +100,11 @@ class Readiness:
         if time.monotonic() < self._settings_due_at:
             return {}
         self._settings_due_at = time.monotonic() + SETTINGS_EVERY_SECONDS
-        return {"settings": self._look_at_settings, "writes": self._look_at_writes}
+        return {
+            "settings": self._look_at_settings,
+            "writes": self._look_at_writes,
+            "owners": self._look_at_owners,
+        }
 
     def _missing(self) -> list[str]:
         name = self._services.database.missing_schema()
@@ -134,6 +138,10 @@ class Readiness:
                 cure="Run the migrations again: they name what refuses it, and the way out",
             )
         self._refused_write = refused
+
+    def _look_at_owners(self) -> None:
+        mirror = self._services.mirror
+        mirror.reports.other_kind(mirror.whose.rows_of_the_other_kind())
 
 
 def _side_by_side(checks: dict[str, Callable[[], None]]) -> dict[str, bool]:

@@ -14,6 +14,7 @@ class Reports:
     def __init__(self, settings: Settings) -> None:
         self._plans = settings.plans
         self._ignored = settings.ignored_products
+        self._billing_owner = settings.billing_owner
         self._told = Once()
 
     def row(self, row: Row) -> None:
@@ -39,6 +40,17 @@ class Reports:
                 "a subscription has an unknown status",
                 subscription=subscription,
                 status=status,
+            )
+
+    def other_kind(self, count: int) -> None:
+        """Subscriptions whose owners are of the kind that BILLING_OWNER does not name."""
+        if count and self._told.first(("other kind", count)):
+            log(
+                logging.WARNING,
+                "subscriptions belong to nobody here: BILLING_OWNER names the other kind of owner",
+                count=count,
+                billing_owner=self._billing_owner,
+                cure="docs/owners.md says what to do with them",
             )
 
     def owner(self, row: Row, named: str | None) -> None:

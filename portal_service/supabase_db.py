@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import httpx
+from postgrest import CountMethod
 from postgrest.exceptions import APIError
 from supabase import Client, ClientOptions, create_client
 
@@ -143,6 +144,12 @@ class Database:
         rows = self._execute(query.eq("stripe_customer_id", customer).limit(1))
         return rows[0]["clerk_owner_id"] if rows else None
 
+    def count_of_owners(self, prefix: str) -> int:
+        """How many rows that have not ended, in our mode, have an owner whose id begins so."""
+        query = self._client.table("subscriptions").select("revision", count=CountMethod.exact)
+        query = query.like("clerk_owner_id", f"{prefix}*").is_("ended_at", "null")
+        return self._answer(query.eq("livemode", self._settings.livemode).limit(1)).count or 0
+
     def knows_customer(self, customer: str) -> bool:
         query = self._client.table("subscriptions").select("stripe_customer_id")
         rows = query.eq("stripe_customer_id", customer).limit(1)
@@ -192,15 +199,18 @@ class Database:
         return self._call(function, livemode=self._settings.livemode, **arguments)
 
     def _execute(self, query: Any) -> Any:
+        return self._answer(query).data
+
+    def _answer(self, query: Any) -> Any:
         try:
-            data = query.execute().data
+            answer = query.execute()
         except APIError as error:
             raise self._failed(error.code or "", error.message or "") from error
         except (httpx.HTTPError, deadline.OutOfTime) as error:
             raise self._failed(type(error).__name__, "no answer") from error
-        if not isinstance(data, (list, dict)):  # a proxy's page instead of PostgREST's JSON
+        if not isinstance(answer.data, (list, dict)):  # a proxy's page instead of PostgREST's JSON
             raise self._failed("garbage", "the answer is not JSON")
-        return data
+        return answer
 
     def _failed(self, code: str, message: str) -> DatabaseError:
         VENDOR_ERRORS.labels("supabase", error_label(code)).inc()

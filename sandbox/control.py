@@ -15,25 +15,41 @@ from sandbox.world import World, clerk_id
 
 
 def register(
-    app: Flask, world: World, *, app_url: str, service_url: str, service: Service | None = None
+    app: Flask,
+    world: World,
+    *,
+    app_url: str,
+    service_url: str,
+    service: Service | None = None,
+    billing_owner: str = "user",
 ) -> None:
-    """service: the process behind service_url, where it is the sandbox's to stop and start."""
-    app.register_blueprint(_Control(world, app_url, service_url, service).blueprint())
+    """service: the process behind service_url, where it is the sandbox's to stop and start.
+    billing_owner: who pays, as that service was told.
+    """
+    control = _Control(world, app_url, service_url, service, billing_owner)
+    app.register_blueprint(control.blueprint())
     app.register_error_handler(HTTPException, answer_error)
 
 
 class _Control:
     def __init__(
-        self, world: World, app_url: str, service_url: str, service: Service | None
+        self,
+        world: World,
+        app_url: str,
+        service_url: str,
+        service: Service | None,
+        billing_owner: str,
     ) -> None:
         self._world = world
         self._app_url = app_url
         self._service_url = service_url
         self._service = service
+        self._billing_owner = billing_owner
 
     def blueprint(self) -> Blueprint:
         blueprint = control_requests.blueprint(self._world.faults)
         stripe_control.add_to(blueprint, self._world.stripe)
+        self._world.clerk.organizations.add_to(blueprint)
         blueprint.get("/info")(self.info)
         blueprint.post("/session")(self.session)
         blueprint.get("/rows")(self.rows)
@@ -47,6 +63,7 @@ class _Control:
         world = self._world
         return {
             "app_url": self._app_url,
+            "billing_owner": self._billing_owner,
             "service_url": self._service_url,
             "supabase_url": world.supabase_url,
             "supabase_service_key": world.service_role_key,
@@ -60,12 +77,14 @@ class _Control:
         }
 
     def session(self) -> ResponseReturnValue:
-        given = body("user", "claims", "row")
+        given = body("user", "claims", "row", "organization", "version")
         name, other, row = _user(given), claims(given), given.get("row", True)
         if not isinstance(row, bool):
             raise BadRequest("row is true or false")
+        clerk = self._world.clerk
+        active = clerk.organizations.claims_of_request(clerk_id(name), given)
         user_id = self._world.add_user(name) if row else self._world.user_id(name)
-        token = self._world.clerk.session_token(clerk_id(name), **{"azp": self._app_url} | other)
+        token = clerk.session_token(clerk_id(name), **{"azp": self._app_url} | active | other)
         return {"token": token, "clerk_id": clerk_id(name), "user_id": user_id}
 
     def rows(self) -> ResponseReturnValue:

@@ -128,6 +128,7 @@ class World:
     def reset(self) -> None:
         """Forget everything that happened since the first start."""
         self.faults.reset()
+        self.clerk.organizations.reset()
         self.webhooks.drop()  # what is under way could still write a row
         self.stripe.reset()  # and the deliveries with it
         empty_tables(self.database_url)

@@ -48,7 +48,7 @@ export function watch({ me, info, onRowChange, onReset }) {
   }
 
   function show(rows, deliveries, faults, service, turned) {
-    const mine = me.id === null ? [] : rows.filter((each) => each.user_id === me.id)
+    const mine = me.id === null ? [] : rows.filter((each) => [each.user_id, each.clerk_owner_id].includes(me.id))
     const now = JSON.stringify(mine)
     const changed = whose === me.id && now !== row
     whose = me.id

@@ -66,6 +66,21 @@ function inWords(status, ends) {
 }
 
 /**
+ * The organizations that somebody is in, as the page names them, and what a member can't do.
+ *
+ * roles: by organization the role.
+ */
+export const organizationName = (id) => id.replace(/^org_/, '').replace(/^./, (letter) => letter.toUpperCase())
+export const choices = (roles) => [
+  ['', 'none'],
+  ...Object.entries(roles).map(([id, role]) => [id, `${organizationName(id)} (${role})`]),
+]
+export function describeStanding(organization, role) {
+  if (!organization) return 'Choose an organization to see its plan: here organizations pay.'
+  return `You are in ${organizationName(organization)} as ${role}: its billing admins choose the plan and pay.`
+}
+
+/**
  * Each error code of the contract, and those of the network: what happened and what to do.
  *
  * cure: the button beside it. again: repeat. sign-in: with a new session. portal: manage billing.
@@ -80,6 +95,8 @@ const ERRORS = {
   invalid_payload: { text: 'This is for Stripe’s webhooks only. Check what was sent.' },
   origin_not_allowed: { text: 'Billing can’t be used from this address. Open the app at its usual address.' },
   impersonation_not_allowed: { text: 'You are signed in as somebody else. Only they can change their billing.' },
+  organization_required: { text: 'Choose an organization first: here organizations pay.' },
+  not_billing_admin: { text: 'Only your organization’s billing admins can do this. Ask one of them.' },
   not_found: { text: 'The billing service does not know this page’s call. Reload the page to get its newest version.' },
   method_not_allowed: { text: 'The billing service does not take this page’s call. Reload the page to get its newest version.' },
   already_subscribed: { text: 'You have a subscription already. Change it under Manage billing, so that you don’t pay twice.', cure: 'portal' },

@@ -438,13 +438,15 @@ $$;
 
 -- Row level security ------------------------------------------------------------------------------
 
--- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization (`o.id`,
--- in tokens of version 1 `org_id`). Security definer, so that they work whatever the policies of
--- the app's own tables are, and in a schema that is not exposed, so that nobody can call them.
+-- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization: `o.id`, or
+-- `org_id` in tokens of version 1, which have no `v`; beside a `v` that is a claim of the team's
+-- own. Security definer, so that they work whatever the policies of the app's own tables are, and
+-- in a schema that is not exposed, so that nobody can call them.
 create or replace function billing_private.reader_owners() returns text[]
 language sql stable set search_path = '' as $$
   select array[nullif(claims ->> 'sub', ''),
-               nullif(coalesce(claims -> 'o' ->> 'id', claims ->> 'org_id'), '')]
+               substring(coalesce(claims -> 'o' ->> 'id', case when claims ->> 'v' is null
+                 then claims ->> 'org_id' end) from '^org_.+$')]
   from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb as claims) as token;
 $$;
 

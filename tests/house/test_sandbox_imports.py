@@ -15,6 +15,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"control"},
         {"world"},
         {"stripe", "supabase", "clerk", "postgres"},
+        {"organizations"},
         {"command_line", "control_requests"},
         {"__init__", "faults", "service", "web"},
     ],

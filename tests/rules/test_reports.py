@@ -165,3 +165,14 @@ def test_what_is_somebodys_or_over_is_no_purchase_of_nobodys(
 ) -> None:
     reports.owner(claimed, None)
     assert log.messages == []
+
+
+# Rows of the kind of owner that does not pay here
+
+
+def test_rows_of_the_other_kind_are_told_once_per_number(reports: Reports, log: Log) -> None:
+    for count in (0, 2, 2, 1, 0, 2):
+        reports.other_kind(count)
+    told = [record.fields["count"] for record in log.records]  # type: ignore[attr-defined]
+    assert told == [2, 1]
+    assert log.at(logging.WARNING) == log.messages

@@ -38,7 +38,7 @@ def test_info_says_where_everything_is(client: FlaskClient) -> None:
     assert set(info) == {
         *("service_url", "supabase_url", "supabase_service_key", "supabase_anon_key"),
         *("stripe_url", "clerk_issuer", "clerk_jwks_url", "clerk_publishable_key"),
-        *("database_url", "webhook_secret", "app_url"),
+        *("database_url", "webhook_secret", "app_url", "billing_owner"),
     }
     assert all(info.values())
 
@@ -64,6 +64,20 @@ def test_a_session_without_a_row_and_with_other_claims(client: FlaskClient, worl
     assert claims["sts"] == "pending"
 
 
+def test_a_session_in_an_organization_that_the_user_is_in(client: FlaskClient) -> None:
+    changed = {"organization": "org_acme", "clerk_id": "user_linus", "role": "admin"}
+    assert post(client, "/organizations", changed)["org_acme"]["user_linus"] == "admin"
+    asked = {"user": "linus", "organization": "org_acme"}
+    token = post(client, "/session", asked)["token"]
+    assert jwt.decode(token, options={"verify_signature": False})["o"]["rol"] == "admin"
+    token = post(client, "/session", asked | {"version": 1})["token"]
+    assert jwt.decode(token, options={"verify_signature": False})["org_role"] == "org:admin"
+
+    assert "user_linus" not in post(client, "/organizations", changed | {"role": None})["org_acme"]
+    assert "no member" in refused(client, "/session", asked, 404)
+    assert client.get("/_sandbox/organizations").get_json()["org_globex"]["user_grace"] == "admin"
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -75,6 +89,8 @@ def test_a_session_without_a_row_and_with_other_claims(client: FlaskClient, worl
         ({"user": "ada", "claims": []}, "claims"),
         ({"user": "ada", "row": "no"}, "row"),
         ({"user": "ada", "usr": 1}, "usr"),
+        ({"user": "ada", "organization": 7}, "organization"),
+        ({"user": "ada", "version": 3}, "version"),
         ([], "JSON object"),
     ],
 )
