@@ -22,11 +22,12 @@ from werkzeug.test import TestResponse
 
 from portal_service import Settings, create_app
 from portal_service.errors import ERRORS
+from sandbox import clerk_webhooks
 from sandbox.faults import Faults
 from sandbox.stripe.api import create_app as create_stripe
 from sandbox.stripe.state import StripeState
 from sandbox.stripe.webhooks import Webhooks
-from sandbox.world import WEBHOOK_SECRET, World, clerk_id
+from sandbox.world import CLERK_WEBHOOK_SECRET, WEBHOOK_SECRET, World, clerk_id
 
 Json = dict[str, Any]
 
@@ -119,6 +120,20 @@ class Service:
     def outcome(self, event: Json) -> str:
         """What the service says that it did with an event."""
         answer = self.deliver(event)
+        assert answer.status_code == 200, answer.text
+        return str((answer.json or {})["outcome"])
+
+    def deliver_clerk(
+        self, event: Json | bytes, secret: str = CLERK_WEBHOOK_SECRET, age: int = 0
+    ) -> TestResponse:
+        """A webhook of Clerk's, signed as Svix signs."""
+        body = event if isinstance(event, bytes) else json.dumps(event).encode()
+        headers = clerk_webhooks.headers(secret, "msg_test", int(time.time()) - age, body)
+        return self.call("POST", "/clerk/webhook", data=body, headers=headers)
+
+    def told(self, event: Json) -> str:
+        """What the service says that it did with an event of Clerk's."""
+        answer = self.deliver_clerk(event)
         assert answer.status_code == 200, answer.text
         return str((answer.json or {})["outcome"])
 

@@ -1,5 +1,6 @@
 // The account card: asks the service, shows the answer, and leads to checkout and portal.
 
+import { offer } from './account.js'
 import { watch, noteCall } from './behind.js'
 import { BillingError, connect } from './billing.js'
 import { choices, describe, describeStanding, explain, planName } from './words.js'
@@ -227,6 +228,7 @@ async function start() {
   byId('acting').hidden = !organizationsPay
   billing = connect(`${info.service_url}/api/stripe`, getToken, noteCall)
   behind = watch({ me, info, onRowChange: load, onReset: signIn })
+  offer({ me, onDone: signIn })
   await signIn()
 }
 
