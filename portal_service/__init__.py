@@ -56,6 +56,7 @@ def _billing_blueprint(services: Services) -> Blueprint:
     _add_contract_shape(bp, services.settings)
     billing.add_routes(bp)
     webhook.add_routes(bp)
+    bp.add_url_rule("/openapi.json", view_func=health.openapi, endpoint="openapi")
     routing.add_catch_all(bp)
     for command in COMMANDS:
         bp.cli.add_command(command)

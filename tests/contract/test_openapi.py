@@ -21,6 +21,8 @@ WHO = {
     ("GET", "/api/stripe/subscription"): CLERK,
     ("POST", "/api/stripe/subscription/refresh"): CLERK,
     ("POST", "/api/stripe/webhook"): STRIPE,
+    ("GET", "/api/stripe/plans"): ANYONE,
+    ("GET", "/api/stripe/openapi.json"): ANYONE,
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
     ("GET", "/metrics"): ANYONE,
