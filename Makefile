@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance mutants mutation chaos dist image e2e bench check format lock licences clean
+.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e bench check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-redis.txt requirements-redis.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-mutants.txt requirements-mutants.in
+
+api: $(READY) ## Write docs/api.md, the contract for people, from openapi.json
+	@$(BIN)/python tests/house/api_page.py
 
 licences: $(READY) ## List what the shipped packages are licensed under, after `make lock`
 	@$(BIN)/python tests/house/licences.py

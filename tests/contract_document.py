@@ -54,6 +54,11 @@ def check_request(path: str, body: Any) -> None:
     _validate(schema, body)
 
 
+def check_value(schema: dict[str, Any], value: Any) -> None:
+    """Fail unless a schema of the document allows this value."""
+    _validate(schema, value)
+
+
 def operations() -> set[tuple[str, str]]:
     return {(m.upper(), path) for path, item in DOCUMENT["paths"].items() for m in item}
 
