@@ -21,7 +21,7 @@ from sandbox.supabase import JWT_SECRET
 from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 
-PLANS = "pro=price_pro,prod_pro;team=price_team,prod_team"
+PLANS = "pro=price_pro,price_pro_year,prod_pro;team=price_team,price_team_year,prod_team"
 WEBHOOK_PATH = "/api/stripe/webhook"
 
 _USER_NAME = re.compile(r"[a-z0-9_-]{1,40}")

@@ -76,7 +76,8 @@ def test_it_is_looked_up_every_few_minutes_and_never_by_a_probe(
 ) -> None:
     looked(service)
     asked = price_questions(world.stripe)
-    assert sorted(asked) == ["GET /v1/prices/price_pro", "GET /v1/prices/price_team"]
+    sold = ("price_pro", "price_pro_year", "price_team", "price_team_year")
+    assert sorted(asked) == [f"GET /v1/prices/{price}" for price in sold]
 
     for _ in range(5):
         service.root("/readyz")

@@ -16,7 +16,7 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in sorted([
         *ROOT.glob("*.md"), ROOT / "llms.txt", *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md"),
-        *ROOT.glob("tests/**/README.md"),
+        *ROOT.glob("tests/**/README.md"), ROOT / "frontend" / "README.md",
     ])
 }  # fmt: skip
 MODULES = [path.name for path in (ROOT / "portal_service").glob("*.py")] + [

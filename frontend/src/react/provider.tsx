@@ -1,6 +1,15 @@
 'use client'
 
-import { createContext, useContext, useEffect, useMemo, useRef, useState, type ReactNode } from 'react'
+import {
+  createContext,
+  useContext,
+  useEffect,
+  useInsertionEffect,
+  useMemo,
+  useRef,
+  useState,
+  type ReactNode,
+} from 'react'
 import { createBilling, type Billing, type BillingOptions } from '../client.js'
 import { BillingError } from '../error.js'
 import type { PlanList, Subscription } from '../types.js'
@@ -53,8 +62,8 @@ export function useBilling(): BillingContext {
 export function BillingProvider(props: BillingProviderProps) {
   const { children, userId, words = english, signInUrl } = props
   const newest = useRef(props)
-  useEffect(() => {
-    newest.current = props
+  useInsertionEffect(() => {
+    newest.current = props // before any effect asks with it: a new user's token, not the last one's
   })
   const [owned, own] = useState(() => ({ userId, shared: share(() => newest.current, props) }))
   if (userId !== undefined && userId !== owned.userId) {
