@@ -50,7 +50,7 @@ e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in 
 	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
 
 frontend: $(READY) ## Check, build and test the npm package against the sandbox. Needs Node 20 or later
-	@{ command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 20)'; } >/dev/null || \
+	@{ command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; } >/dev/null || \
 		{ echo "make frontend needs Node.js 20 or later with npm: https://nodejs.org"; exit 1; }
 	@cd frontend && npm ci --loglevel=error && npm run --silent build && npm run --silent check && \
 		PYTHON=$(abspath $(BIN)/python) npm run --silent test
