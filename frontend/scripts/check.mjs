@@ -48,6 +48,13 @@ function typesAreTheContracts() {
   }
 }
 
+/** `npm run build` has just written it; Git knows whether it was so before. */
+function sandboxesCopyIsCommitted() {
+  const copy = '../sandbox/demo/portal-service.js'
+  const { status } = spawnSync('git', ['diff', '--quiet', '--', copy])
+  if (status === 1) problems.push(`${copy} has changed: commit it with frontend/src`)
+}
+
 function versionIsTheServices() {
   const [, service] = /__version__ = "([^"]+)"/.exec(readFileSync('../portal_service/__init__.py', 'utf8'))
   const { version } = JSON.parse(readFileSync('package.json', 'utf8'))
@@ -66,6 +73,7 @@ function clientModulesSaySo() {
 }
 
 typesAreTheContracts()
+sandboxesCopyIsCommitted()
 versionIsTheServices()
 clientModulesSaySo()
 run('redocly', 'lint', '../portal_service/openapi.json')

@@ -125,6 +125,7 @@ async function tokenOf(
   try {
     token = await getToken(how)
   } catch (cause) {
+    if (cause instanceof BillingError) throw cause // the app's own words for it
     throw new BillingError('timeout', { cause }) // Clerk's, when it can't reach its server
   }
   if (!token) throw new BillingError('unauthorized')
