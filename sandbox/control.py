@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, NotFound
 
@@ -65,7 +65,9 @@ class _Control:
         if not isinstance(row, bool):
             raise BadRequest("row is true or false")
         user_id = self._world.add_user(name) if row else self._world.user_id(name)
-        token = self._world.clerk.session_token(clerk_id(name), **{"azp": self._app_url} | other)
+        # Of the page that asks, where it may: a guest's, or one that was opened by number.
+        azp = request.headers.get("Origin", self._app_url)
+        token = self._world.clerk.session_token(clerk_id(name), **{"azp": azp} | other)
         return {"token": token, "clerk_id": clerk_id(name), "user_id": user_id}
 
     def rows(self) -> ResponseReturnValue:

@@ -67,7 +67,12 @@ class World:
         self.stop()
 
     def _start_stand_ins(self, starting: ExitStack) -> None:
-        supabase = supabase_api.create_app(self.database_url, JWT_SECRET, self.faults)
+        supabase = supabase_api.create_app(
+            self.database_url,
+            JWT_SECRET,
+            self.faults,
+            third_party=lambda: self.clerk.public_key_pem,
+        )
         self.supabase_url = starting.enter_context(Server(supabase)).url
         stripe = stripe_api.create_app(
             self.stripe, self.faults, {STRIPE_KEY}, public_url=lambda: self.stripe_url
