@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"open_session", "moving"},
     {"readiness"},
     {"services"},
-    {"mirror", "plans"},
+    {"mirror", "plans", "prices"},
     {"whose"},
     {"supabase_db", "stripe_api", "clerk"},
     {"sdk_transports"},
