@@ -150,6 +150,13 @@ def issuer(value: str) -> str:
     return url("https://" + matching(r"[^$/]+\.[^$/]+\$")(host)[:-1])
 
 
+def svix_secret(value: str) -> str:
+    """A signing secret of Svix', which sends Clerk's webhooks: base64 of the key, after a mark."""
+    encoded = matching(r"whsec_([\w+/]+)={0,2}")(value).removeprefix("whsec_").rstrip("=")
+    base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    return value
+
+
 def org_role(value: str) -> str:
     """A role of Clerk's organizations, without the `org:` that only some of its tokens write."""
     return matching(r"(?:org:)?[\w-]+")(value).removeprefix("org:")

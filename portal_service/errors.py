@@ -19,7 +19,7 @@ ERRORS = {
     "no_subscription": (404, "No subscription found"),
     "invalid_request": (400, "The request is not valid"),
     "invalid_signature": (400, "The signature is not valid"),
-    "invalid_payload": (400, "The payload is not a Stripe event"),
+    "invalid_payload": (400, "The payload is not an event of the sender's"),
     "origin_not_allowed": (403, "This origin is not allowed"),
     "impersonation_not_allowed": (403, "Not possible while impersonating a user"),
     "organization_required": (403, "Choose an organization first: it is organizations that pay"),

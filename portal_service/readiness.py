@@ -11,7 +11,7 @@ from typing import Any
 from portal_service import deadline, slots
 from portal_service.errors import ServiceError
 from portal_service.log import log
-from portal_service.plans import Problem
+from portal_service.prices import Problem
 from portal_service.services import Services
 from portal_service.stripe_errors import StripeRefused
 
@@ -116,7 +116,7 @@ class Readiness:
             raise ServiceError("clerk_unavailable")
 
     def _look_at_settings(self) -> None:
-        found = tuple(self._services.catalogue.problems())
+        found = tuple(self._services.prices.problems())
         for problem in found:
             if problem not in self._problems:
                 log(

@@ -90,6 +90,14 @@ class Database:
         """Remember that Stripe no longer has a customer under our key, or that it has."""
         self._call_in_mode("mark_customer", stripe_customer_id=customer, gone=gone)
 
+    def forget_owner(self, clerk_owner_id: str) -> dict[str, int]:
+        """Put a word that stands for nobody where an owner's id is, and take the app's user away.
+
+        Returns how many "subscriptions" and "customers" were theirs, and "of_the_other_mode".
+        """
+        counts: dict[str, int] = self._call_in_mode("forget_owner", clerk_owner_id=clerk_owner_id)
+        return counts
+
     def gone_customers(self) -> list[str]:
         """Those that Stripe no longer has, of the mode of our key. For commands."""
         query = self._client.table("gone_customers").select("stripe_customer_id")

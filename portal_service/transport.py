@@ -32,8 +32,10 @@ _WORDS = frozenset(
     {
         *("v1", "billing_portal", "checkout", "configurations", "customers", "events", "expire"),
         *("prices", "products", "sessions", "subscription_items", "subscriptions"),
+        *("release", "subscription_schedules"),
         *("rest", "rpc", "billing_account", "billing_customers", "billing_trial_write"),
-        *("gone_customers", "link_customer", "mark_customer", "upsert_subscription"),
+        *("forget_owner", "gone_customers", "link_customer", "mark_customer"),
+        *("upsert_subscription",),
         *(".well-known", "jwks.json"),
     }
 )

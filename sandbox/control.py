@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, NotFound
 
@@ -12,6 +12,9 @@ from sandbox.service import Service, ServiceFailed
 from sandbox.stripe import WEBHOOK_SECRET
 from sandbox.stripe import control as stripe_control
 from sandbox.world import World, clerk_id
+
+# What a user may change of themselves at Clerk.
+USER = ("email", "first_name", "last_name")
 
 
 def register(
@@ -52,6 +55,9 @@ class _Control:
         self._world.clerk.organizations.add_to(blueprint)
         blueprint.get("/info")(self.info)
         blueprint.post("/session")(self.session)
+        blueprint.get("/clerk/deliveries")(self.clerk_deliveries)
+        blueprint.post("/clerk/users/<name>")(self.act_on_user)
+        blueprint.post("/clerk/organizations/<organization>")(self.act_on_organization)
         blueprint.get("/rows")(self.rows)
         blueprint.get("/service")(self.service)
         blueprint.post("/service")(self.turn_service)
@@ -84,8 +90,35 @@ class _Control:
         clerk = self._world.clerk
         active = clerk.organizations.claims_of_request(clerk_id(name), given)
         user_id = self._world.add_user(name) if row else self._world.user_id(name)
-        token = clerk.session_token(clerk_id(name), **{"azp": self._app_url} | active | other)
+        # Of the page that asks, where it may: a guest's, or one that was opened by number.
+        azp = request.headers.get("Origin", self._app_url)
+        token = clerk.session_token(clerk_id(name), **{"azp": azp} | active | other)
         return {"token": token, "clerk_id": clerk_id(name), "user_id": user_id}
+
+    def clerk_deliveries(self) -> ResponseReturnValue:
+        return jsonify(self._world.clerk_webhooks.deliveries())
+
+    def act_on_user(self, name: str) -> ResponseReturnValue:
+        """What a user does in Clerk's own pages: change something, or delete the account."""
+        given, who = body("delete", *USER), tried(lambda: clerk_id(name))
+        if given.get("delete") is True:
+            return tried(lambda: self._world.clerk_users.delete(who))
+        changes = {field: text(given, field) for field in USER if field in given}
+        if not changes:
+            raise BadRequest(f"Say what is new of {', '.join(USER)}, or that delete is true")
+        return tried(lambda: self._world.clerk_users.change(who, **changes))
+
+    def act_on_organization(self, organization: str) -> ResponseReturnValue:
+        """An admin of it gives it another name, or deletes it; nobody is a member then."""
+        given = body("delete", "name")
+        organizations = self._world.clerk.organizations.all()
+        if organization not in organizations:
+            raise NotFound(f"there is no organization {organization}")
+        if given.get("delete") is not True:
+            name = text(given, "name")
+            return self._world.clerk_users.rename_organization(organization, name)
+        del organizations[organization]
+        return self._world.clerk_users.delete_organization(organization)
 
     def rows(self) -> ResponseReturnValue:
         return jsonify(self._world.rows())

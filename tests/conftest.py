@@ -67,7 +67,7 @@ def shared_world(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def world(shared_world: World) -> World:
     """Postgres and the stand-ins, in which nothing has happened yet."""
-    shared_world.webhooks.url = None
+    shared_world.webhooks.url = shared_world.clerk_webhooks.url = None
     shared_world.reset()
     return shared_world
 
@@ -89,7 +89,7 @@ def service_url(app: Flask, world: World) -> Iterator[str]:
     with Server(app) as server:
         world.deliver_to(server.url)
         yield server.url
-        world.webhooks.url = None
+        world.webhooks.url = world.clerk_webhooks.url = None
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ ANSWERED = {  # function: for whom; every other function, and for everybody else
     "billing_user_id": {"service_role"},
     "link_customer": {"service_role"},
     "mark_customer": {"service_role"},
+    "forget_owner": {"service_role"},
     "upsert_subscription": {"service_role"},
     "billing_notices": {"service_role"},
     "billing_trial_write": {"service_role"},

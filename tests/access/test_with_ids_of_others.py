@@ -45,6 +45,8 @@ WALKED: dict[Operation, Json | None] = {
     ("GET", "/api/stripe/subscription"): None,
     ("POST", "/api/stripe/subscription/refresh"): {},
     ("POST", "/api/stripe/webhook"): {"object": "event", "type": "customer.subscription.deleted"},
+    ("GET", "/api/stripe/plans"): None,
+    ("GET", "/api/stripe/openapi.json"): None,
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/metrics"): None,

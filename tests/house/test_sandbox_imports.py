@@ -12,9 +12,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS: dict[str, list[set[str]]] = {
     "sandbox": [
         {"__main__"},
-        {"control"},
+        {"control", "guest"},
         {"world"},
-        {"stripe", "supabase", "clerk", "postgres"},
+        {"clerk_users"},
+        {"stripe", "supabase", "clerk", "clerk_webhooks", "postgres"},
         {"organizations"},
         {"command_line", "control_requests"},
         {"__init__", "faults", "service", "web"},
@@ -24,6 +25,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"api"},
         {"calls", "pages"},
         {"control", "portal_page", "resources", "store", "subscriptions"},
+        {"schedules"},
         {"state"},
         {"expand", "portal", "portal_buttons"},
         {"checkout", "portal_flows"},
@@ -51,7 +53,7 @@ LIBRARIES = {
     "jwt": {"clerk", "supabase"},
     "cryptography": {"clerk"},
     "psycopg": {"postgres", "supabase", "world"},
-    "flask_cors": {"supabase"},
+    "flask_cors": {"guest", "supabase"},
 }
 # Values in, values out: no clock, no thread, no request.
 PURE = ("errors", "initial_catalogue", "lifecycle", "portal_settings", "pricing", "shapes")

@@ -10,6 +10,7 @@ CALLS = {
     "billing_account": "select billing_account('user_ann', false)",
     "link_customer": "select link_customer('user_ann', false, 'cus_1')",
     "mark_customer": "select mark_customer('cus_1', false, true)",
+    "forget_owner": "select forget_owner('user_ann', false)",
     "upsert_subscription": "select upsert_subscription('{}')",
     "billing_notices": "select billing_notices()",
     "billing_trial_write": "select billing_trial_write()",

@@ -139,9 +139,24 @@ def test_a_time_that_ended_while_the_request_was_sent_counts(
         hung_up.set()
         return False
 
-    with wire(waits) as server, pytest.raises(TimedOut):
-        ask(transport, server, timeout=60)
-    assert hung_up.wait(30)
+    with wire(waits) as server:
+        with pytest.raises(TimedOut):
+            ask(transport, server, timeout=60)
+        assert hung_up.wait(30)
+
+
+def test_the_clocks_thread_ends_after_a_while_and_begins_with_the_next_call(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wall_clock, "_LOOK_SECONDS", 0.01)
+    dripping = drips(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n", b"x", b"")
+    with wire(answers(), dripping) as server:
+        ask(transport, server)
+        if thread := transport._clock._thread:
+            thread.join(30)
+        assert transport._clock._thread is None
+        with pytest.raises(TimedOut):
+            ask(transport, server, timeout=SHORT)
 
 
 def test_what_is_left_of_the_budget_counts_where_it_is_less(transport: Transport) -> None:
