@@ -48,6 +48,7 @@ LAYERS: list[set[str]] = [
         "wall_clock",
         "metrics_folder",
         "queue_time",
+        "known_tokens",
     },
 ]
 # Who may import an outside library: each vendor has its one module.
