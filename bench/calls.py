@@ -103,7 +103,8 @@ def _wire(method: str, path: str, headers: dict[str, str], body: bytes) -> bytes
 def _event() -> dict[str, Any]:
     now = int(time.time())
     price = {"id": PRICE, "object": "price", "product": PRODUCT, "currency": "usd",
-             "unit_amount": 900, "recurring": {"interval": "month", "interval_count": 1}}  # fmt: skip
+             "unit_amount": 900,
+             "recurring": {"interval": "month", "interval_count": 1}}  # fmt: skip
     item = {"id": "si_bench", "object": "subscription_item", "quantity": 1, "price": price,
             "current_period_start": now, "current_period_end": now + 30 * 86_400}  # fmt: skip
     subscription = {

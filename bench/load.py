@@ -1,5 +1,5 @@
-"""A load over kept-alive connections, each of which asks again once it was answered. Every answer is
-read whole and held against what it must say. Runs in the process that calls it.
+"""A load over kept-alive connections, each of which asks again once it was answered. Every answer
+is read whole and held against what it must say. Runs in the process that calls it.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""The rounds of the comparison: who is asked what, for how long, in which turn. Every figure is taken
-several times, the services in turn, so that whatever else the machine does meets all of them.
+"""The rounds of the comparison: who is asked what, for how long, in which turn. Every figure is
+taken several times, the services in turn, so that whatever else the machine does meets all of them.
 """
 
 import statistics

@@ -2,8 +2,8 @@
 
     python -m bench.side_by_side [--short] [--out .artifacts/bench.json]
 
-bench/README.md says what is compared and how to read it. Writes docs/performance.md unless it is the
-short form, which only shows that all of this works.
+bench/README.md says what is compared and how to read it. Writes docs/performance.md unless it is
+the short form, which only shows that all of this works.
 """
 
 import argparse
