@@ -58,7 +58,7 @@ VENDORS = {
     "werkzeug": {"__init__", "errors", "request_body", "routing"},
     "dotenv": {"__main__"},
     "flask_cors": {"__init__"},
-    "supabase": {"supabase_db"},
+    "supabase": set(),  # of the SDK its database client alone: the rest costs memory
     "postgrest": {"supabase_db"},
     "httpx": {"supabase_db", "sdk_transports"},
     "urllib3": {"transport", "wall_clock"},
