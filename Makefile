@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance mutants mutation chaos dist image e2e bench check format lock licences clean
+.PHONY: help sandbox run test conformance mutants mutation chaos dist image e2e bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -49,7 +49,10 @@ image: $(READY) ## Build the Docker image without Docker and run it, as root on 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
 	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
 
-bench: $(READY) ## What the migrations cost a table of a million rows (ROWS=10000 for less); eight writers for a minute
+bench: $(READY) ## The service beside Flask, Next.js and Fastify, into docs/performance.md; BENCH=--short for a minute
+	@$(BIN)/python -m bench.side_by_side $(BENCH)
+
+bench-schema: $(READY) ## What the migrations cost a table of a million rows (ROWS=10000 for less); eight writers for a minute
 	@$(BIN)/python -m bench.migration --rows $(or $(ROWS),1000000)
 	@$(BIN)/python -m bench.many_writers
 

@@ -10,7 +10,7 @@ from bench.trouble import HANGING_CLIENTS
 
 Found = dict[str, Any]
 _NAMES = (OURS, FLOOR, OBVIOUS, NEXTJS, FASTIFY)
-_STRIPE_LIMIT = 25  # requests a second that Stripe takes of an account, unless told otherwise
+_STRIPE_LIMIT = 25  # requests a second that Stripe takes at each of its endpoints
 _DATABASE_CALLS = {OURS: 1}  # of a portal call and of a status; the tutorial asks twice
 _ROOM = 0.5  # of a core that one plans with
 
@@ -49,10 +49,10 @@ _TEAM = """## What it means for a team
 * A replica with one core answers {status:,.0f} status calls or {portal:,.0f} portal calls a second.
   Planned with half of it, that is {users:,.0f} people at a time whose pages ask for the status
   every 30 seconds.
-* Stripe takes about {limit} requests a second of an account unless it was asked for more: that is
-  {limit} portal sessions, or {checkouts:.0f} checkouts, of which each asks three times. It binds
-  long before a single core does, and more replicas don't help. Status and the webhooks' fast path
-  ask Stripe nothing.
+* Stripe takes {limit} requests a second at each of its endpoints, and 100 of a live account in all
+  (docs.stripe.com/rate-limits): {limit} portal sessions, or {limit} checkouts, of which each asks
+  three endpoints. That binds long before a single core does, and more replicas don't help. Status
+  and the webhooks' fast path ask Stripe nothing.
 * {renewals:,.0f} renewals an hour reach the table through half of one core.
 * So a second replica is for the day when a machine dies, not for load. More threads are for slower
   vendors: at {slow:.0f} ms a portal call, the 2 × 48 of 2 × 64 threads that may wait for Stripe
@@ -191,6 +191,6 @@ def _team(found: Found) -> str:
     slow = (SUPABASE_SECONDS + STRIPE_SECONDS) * 1000
     return _TEAM.format(
         status=ours["subscription"], portal=ours["portal"], limit=_STRIPE_LIMIT,
-        users=ours["subscription"] * _ROOM * 30, checkouts=_STRIPE_LIMIT / 3,
+        users=ours["subscription"] * _ROOM * 30,
         renewals=ours["webhook"] * _ROOM * 3600, slow=slow, inflight=2 * 48 / slow * 1000,
     )  # fmt: skip
