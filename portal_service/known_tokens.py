@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_MOST = 10_000  # some 10 MB
+_MOST = 4_000  # some 7 MB
 
 
 @dataclass(frozen=True)
