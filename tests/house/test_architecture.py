@@ -49,6 +49,7 @@ LAYERS: list[set[str]] = [
         "wall_clock",
         "metrics_folder",
         "queue_time",
+        "known_tokens",
     },
 ]
 # Who may import an outside library: each vendor has its one module.
@@ -59,7 +60,7 @@ VENDORS = {
     "standardwebhooks": {"clerk_webhook"},
     "dotenv": {"__main__"},
     "flask_cors": {"__init__"},
-    "supabase": {"supabase_db"},
+    "supabase": set(),  # of the SDK its database client alone: the rest costs memory
     "postgrest": {"supabase_db"},
     "httpx": {"supabase_db", "sdk_transports"},
     "urllib3": {"transport", "wall_clock"},

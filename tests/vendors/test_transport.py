@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection
 from wire import OK, Wire, answers, blackhole, drips, resets, wire
 
 from portal_service import deadline, wall_clock
-from portal_service.sdk_transports import StripeTransport, SupabaseTransport
+from portal_service.sdk_transports import StripeTransport, SupabaseClient
 from portal_service.slots import NoSlot, Slots, TimedOut
 from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, template
 
@@ -67,12 +67,10 @@ def test_a_redirect_is_an_answer(transport: Transport) -> None:
 def test_supabases_client_reads_it(transport: Transport) -> None:
     packed = gzip.compress(b"[1]")
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
-    with (
-        wire(answers(head.encode() + packed)) as server,
-        httpx.Client(transport=SupabaseTransport(transport, 5)) as client,
-    ):
-        query = {"id": 'in.("a b","c")'}
-        assert client.post(f"{server.url}/rest/v1/x", params=query, json={"ä": 1}).json() == [1]
+    with wire(answers(head.encode() + packed)) as server, SupabaseClient(transport, 5) as client:
+        query, sent = httpx.QueryParams({"id": 'in.("a b","c")'}), '{"ä":1}'.encode()
+        answer = client.request("POST", f"{server.url}/rest/v1/x", params=query, content=sent)
+        assert answer.json() == [1]
         (heard,) = server.requests
         assert heard.startswith(b"POST /rest/v1/x?id=in.%28%22a+b%22%2C%22c%22%29 HTTP/1.1\r\n")
         assert heard.endswith('\r\n\r\n{"ä":1}'.encode())
@@ -402,9 +400,8 @@ def test_what_supabases_client_is_told(
     transport: Transport, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
 ) -> None:
     monkeypatch.setattr(transport, "ask", lambda *_: (_ for _ in ()).throw(error))
-    client = httpx.Client(transport=SupabaseTransport(transport, 5))
-    with client, pytest.raises(kind):
-        client.get("http://x.example")
+    with SupabaseClient(transport, 5) as client, pytest.raises(kind):
+        client.request("GET", "http://x.example")
 
 
 @pytest.mark.parametrize(
