@@ -14,8 +14,9 @@ from portal_service.slots import NoSlot, TimedOut
 from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable
 
 _OF_HTTPX = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "portal_service"}
-# PostgREST's client wants to see whether the request asked for a count; none of ours does.
-_ANY = httpx.Request("GET", "http://supabase.invalid")
+# PostgREST's client wants to see the request, and whether it asked for a count.
+_NOWHERE = "http://supabase.invalid"
+_WITHOUT_COUNT = httpx.Request("GET", _NOWHERE)
 
 
 class SupabaseClient(httpx.Client):
@@ -57,7 +58,14 @@ class SupabaseClient(httpx.Client):
             raise httpx.ConnectError(str(error)) from error
         except ConnectionLost as error:
             raise httpx.ReadError(str(error)) from error
-        return httpx.Response(answer.status, content=answer.body, request=_ANY)
+        if "count=" not in sent.get("prefer", ""):
+            return httpx.Response(answer.status, content=answer.body, request=_WITHOUT_COUNT)
+        return httpx.Response(
+            answer.status,
+            headers={"content-range": answer.headers.get("content-range", "")},
+            content=answer.body,
+            request=httpx.Request(method, _NOWHERE, headers=headers),
+        )
 
 
 class _Nowhere(httpx.BaseTransport):

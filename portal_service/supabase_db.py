@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 from postgrest import CountMethod
-from postgrest import SyncPostgrestClient
 from postgrest.exceptions import APIError
+from supabase import Client, ClientOptions, create_client
 
 from portal_service import deadline
 from portal_service.config import Settings
@@ -184,21 +184,18 @@ class Database:
         _ = self._client
 
     @cached_property
-    def _client(self) -> SyncPostgrestClient:
-        """The part of the `supabase` SDK that asks the database, by itself: the whole of it loads
-        auth, storage, realtime and functions too, for memory and time at each start.
-
-        Without retries of its own, since they sleep. Each of our calls may be repeated, as the
+    def _client(self) -> Client:
+        """Without retries of its own, since they sleep. Each of our calls may be repeated, as the
         transport wants it: it is a read, a compare-and-swap, or right when it is repeated.
         """
-        key = self._settings.supabase_key
-        return SyncPostgrestClient(
-            self._settings.supabase_url.rstrip("/") + "/rest/v1",
+        http = SupabaseClient(self._transport, self._settings.database_timeout)
+        options = ClientOptions(
             schema=self._settings.supabase_schema,
-            headers={"apikey": key, "Authorization": f"Bearer {key}"},
-            http_client=SupabaseClient(self._transport, self._settings.database_timeout),
-            retry_enabled=False,
+            httpx_client=http,
+            postgrest_client_retry=False,
+            auto_refresh_token=False,
         )
+        return create_client(self._settings.supabase_url, self._settings.supabase_key, options)
 
     def _rows(self) -> Any:
         return self._client.table("subscriptions").select(",".join(ROW_COLUMNS))

@@ -60,7 +60,7 @@ VENDORS = {
     "standardwebhooks": {"clerk_webhook"},
     "dotenv": {"__main__"},
     "flask_cors": {"__init__"},
-    "supabase": set(),  # of the SDK its database client alone: the rest costs memory
+    "supabase": {"supabase_db"},
     "postgrest": {"supabase_db"},
     "httpx": {"supabase_db", "sdk_transports"},
     "urllib3": {"transport", "wall_clock"},
