@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test conformance mutants mutation chaos dist image e2e bench check format lock licences clean
+.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -49,7 +49,16 @@ image: $(READY) ## Build the Docker image without Docker and run it, as root on 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
 	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
 
-bench: $(READY) ## What the migrations cost a table of a million rows (ROWS=10000 for less); eight writers for a minute
+frontend: $(READY) ## Check, build and test the npm package against the sandbox. Needs Node 20 or later
+	@{ command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; } >/dev/null || \
+		{ echo "make frontend needs Node.js 20 or later with npm: https://nodejs.org"; exit 1; }
+	@cd frontend && npm ci --loglevel=error && npm run --silent build && npm run --silent check && \
+		PYTHON=$(abspath $(BIN)/python) npm run --silent test
+
+bench: $(READY) ## The service beside Flask, Next.js and Fastify, into docs/performance.md; BENCH=--short for a minute
+	@$(BIN)/python -m bench.side_by_side $(BENCH)
+
+bench-schema: $(READY) ## What the migrations cost a table of a million rows (ROWS=10000 for less); eight writers for a minute
 	@$(BIN)/python -m bench.migration --rows $(or $(ROWS),1000000)
 	@$(BIN)/python -m bench.many_writers
 
@@ -68,11 +77,14 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-mutants.txt requirements-mutants.in
 
+api: $(READY) ## Write docs/api.md, the contract for people, from openapi.json
+	@$(BIN)/python tests/house/api_page.py
+
 licences: $(READY) ## List what the shipped packages are licensed under, after `make lock`
 	@$(BIN)/python tests/house/licences.py
 
 LOCK_FLAGS := --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --strip-extras
 
 clean: ## Remove the sandbox's data, caches and .venv
-	rm -rf .sandbox .artifacts dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf frontend/node_modules frontend/dist .sandbox .artifacts dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

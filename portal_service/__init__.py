@@ -67,6 +67,7 @@ def _billing_blueprint(services: Services) -> Blueprint:
     webhook.add_routes(bp)
     if services.settings.clerk_webhook_secrets:
         clerk_webhook.add_routes(bp)
+    bp.add_url_rule("/openapi.json", view_func=health.openapi, endpoint="openapi")
     routing.add_catch_all(bp)
     for command in COMMANDS:
         bp.cli.add_command(command)

@@ -2,20 +2,31 @@
 
 from typing import Any
 
-from flask import Blueprint, request
+from flask import Blueprint, Response, jsonify, request
 
 from portal_service import caller, checkout, deadline, portal, refresh
 from portal_service.caller import Caller
 from portal_service.entitlement import status_object
+from portal_service.plans import KEPT_SECONDS
 from portal_service.request_body import json_body
 from portal_service.services import Services, current_services
 
 
 def add_routes(bp: Blueprint) -> None:
+    bp.add_url_rule("/plans", view_func=show_plans, methods=["GET"])
     bp.add_url_rule("/portal", view_func=create_portal_session, methods=["POST"])
     bp.add_url_rule("/checkout", view_func=create_checkout_session, methods=["POST"])
     bp.add_url_rule("/subscription", view_func=show_subscription, methods=["GET"])
     bp.add_url_rule("/subscription/refresh", view_func=refresh_subscription, methods=["POST"])
+
+
+def show_plans() -> Response:
+    """For anyone, and so the one answer that browsers and proxies may keep."""
+    response = jsonify(current_services().plans.for_sale())
+    response.headers["Cache-Control"] = f"public, max-age={KEPT_SECONDS}"
+    response.vary.add("Origin")  # the CORS headers differ
+    response.add_etag()
+    return response.make_conditional(request)  # type: ignore[return-value]
 
 
 def create_portal_session() -> dict[str, Any]:

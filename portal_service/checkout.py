@@ -37,7 +37,7 @@ def session_url(
     """
     whose = owner.metadata(clerk_owner_id, buyer=clerk_user_id)
     wanted = _wanted(services, clerk_owner_id, whose, fields, origin)
-    services.catalogue.refuse_bad_fields(fields)
+    services.prices.refuse_bad_fields(fields)
     account = _refuse_running(services, services.database.account(clerk_owner_id))
     wanted["line_items"] = [_line(services, fields)]
     customer = _customer(services, account, None)
@@ -52,8 +52,8 @@ def session_url(
 
 
 def _line(services: Services, fields: dict[str, Any]) -> Params:
-    line: Params = {"price": services.catalogue.wanted_price(fields)}
-    if not services.catalogue.is_metered(line["price"]):  # Stripe refuses a quantity for those
+    line: Params = {"price": services.prices.wanted_price(fields)}
+    if not services.prices.is_metered(line["price"]):  # Stripe refuses a quantity for those
         line["quantity"] = inputs.quantity(fields) or 1
     return line
 

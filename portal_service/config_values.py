@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import limits
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from stripe import RequestOptions
 from stripe.params.checkout import SessionCreateParams
@@ -164,7 +165,8 @@ def org_role(value: str) -> str:
 
 def pem(value: str) -> str:
     pem = value.replace("\\n", "\n")
-    load_pem_public_key(pem.encode())
+    if not isinstance(load_pem_public_key(pem.encode()), RSAPublicKey):
+        raise Wrong("Clerk signs with RSA: this is the public key of something else")
     return pem
 
 

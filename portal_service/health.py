@@ -1,4 +1,6 @@
-"""What operators and machines ask at the root: healthz, readyz, metrics, openapi.json."""
+"""What operators and machines ask at the root: healthz, readyz, metrics, openapi.json. The last
+stands under the prefix too.
+"""
 
 import hmac
 import json

@@ -43,7 +43,7 @@ def _finish(response: Response) -> Response:
         return response
     g.portal_finished = True
     response.headers["X-Request-ID"] = request_id() or ""
-    response.headers["Cache-Control"] = "no-store"
+    response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
     seconds = time.monotonic() - g.portal_started
     route = _route()

@@ -1,150 +1,175 @@
-"""What is for sale, as Stripe has it: the prices of STRIPE_PLANS, asked for once and kept, and what
-is wrong with them. Knows nothing of who buys.
+"""What is for sale, for a pricing page: the plans of STRIPE_PLANS and their prices, as Stripe has
+them and kept for a minute. Which price a purchase is for is decided in prices.py.
 """
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-from portal_service import inputs
 from portal_service.config import Plan, Settings
-from portal_service.deadline import OutOfTime
-from portal_service.errors import ServiceError
+from portal_service.deadline import OutOfTime, within
+from portal_service.errors import RETRY_AFTER_SECONDS
 from portal_service.log import log
 from portal_service.once import Once
+from portal_service.single_flight import SingleFlight, Waiting
 from portal_service.stripe_api import Stripe
-from portal_service.stripe_errors import (
-    KeyForbidden,
-    StripeFailed,
-    StripeRefused,
-    StripeUnavailable,
-)
+from portal_service.stripe_errors import KeyForbidden, NotAtStripe, StripeFailed, StripeUnavailable
 from portal_service.subscription import StripeObject
 
-KEPT_SECONDS = 300.0
+KEPT_SECONDS = 60
+# What was known counts for so long while Stripe does not answer.
+STALE_SECONDS = 86_400.0
+# The one who asks for a newer list waits no longer; the others have the old one meanwhile.
+RENEWAL_SECONDS = 5.0
+_WARN_AGAIN_SECONDS = 3600.0
+
+Offer = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A setting that names something which Stripe can't use."""
+class Plans:
+    """waiting: is around each wait for another thread's question to Stripe."""
 
-    variable: str
-    id: str
-    reason: str
-
-
-class Catalogue:
-    def __init__(self, settings: Settings, stripe: Stripe) -> None:
+    def __init__(self, settings: Settings, stripe: Stripe, waiting: Waiting) -> None:
         self._settings = settings
         self._stripe = stripe
-        self._prices: dict[str, tuple[float, StripeObject | None]] = {}
-        self._told = Once()
+        self._first: SingleFlight[Offer] = SingleFlight(waiting)
+        self._lock = threading.Lock()
+        self._known: Offer | None = None
+        self._known_at = 0.0
+        self._due_at = 0.0
+        self._told = Once(_WARN_AGAIN_SECONDS)
 
-    def refuse_bad_fields(self, fields: dict[str, Any]) -> None:
-        """Refuse what is wrong whatever Stripe sells: asks nobody. Raises ServiceError."""
-        inputs.price(fields, self._settings.plans)
-        inputs.plan(fields, self._settings.plans)
-        inputs.interval(fields)
+    def for_sale(self) -> Offer:
+        """The body of GET /plans.
 
-    def wanted_price(self, fields: dict[str, Any], interval: str | None = None) -> str:
-        """The price that a request's plan, with its interval, or its price stands for.
-
-        interval: where the request names none. Without any it is the plan's first price.
-        Raises ServiceError: invalid_request, checkout_not_configured.
+        Raises StripeUnavailable where nothing is known of the last day, and OutOfTime.
         """
-        plans = self._settings.plans
-        if price := inputs.price(fields, plans):
-            return price
-        plan = inputs.plan(fields, plans)
-        interval = inputs.interval(fields) or interval
-        return self._price_of(plan, interval) if interval else plan.prices[0]
+        known = self._known_of_the_last_day()
+        if known is None:
+            return self._first.run("plans", lambda _: self._first_offer())
+        if self._is_due(KEPT_SECONDS):
+            with within(RENEWAL_SECONDS):
+                return self._renewed() or known
+        return known
 
-    def is_metered(self, price_id: str) -> bool:
-        price = self._price(price_id) or {}
-        return (price.get("recurring") or {}).get("usage_type") == "metered"
+    def _first_offer(self) -> Offer:
+        # Anyone may ask, so Stripe is left alone for a while after each failure.
+        if self._is_due(RETRY_AFTER_SECONDS) and (found := self._renewed()):
+            return found
+        known = self._known_of_the_last_day()
+        if known is None:
+            raise StripeUnavailable
+        return known
 
-    def problems(self) -> list[Problem]:
-        """What in the settings does not exist at Stripe, under this key, or is archived. A plan's
-        first price is what checkout sells by default; others may be archived.
-        """
-        return [*self._price_problems(), *self._portal_problems()]
+    def _known_of_the_last_day(self) -> Offer | None:
+        with self._lock:
+            is_old = time.monotonic() - self._known_at > STALE_SECONDS
+            return None if is_old else self._known
 
-    def _price_of(self, plan: Plan, interval: str) -> str:
-        """The plan's first active price of one such interval."""
-        prices = {price_id: self._price(price_id) for price_id in plan.prices}
-        if not any(price and price.get("active") for price in prices.values()):
-            log(
-                logging.ERROR,
-                "STRIPE_PLANS lists no price of a plan that Stripe sells under this key",
-                plan=plan.name,
-                cure="Correct STRIPE_PLANS, or let STRIPE_SECRET_KEY read prices",
-            )
-            raise ServiceError("checkout_not_configured")
-        sold: dict[str, str] = {}
-        for price_id, known in prices.items():
-            price = known or {}
-            recurring = price.get("recurring") or {}
-            if price.get("active") and recurring.get("interval_count") == 1:
-                sold.setdefault(recurring["interval"], price_id)
-        if interval not in sold:
-            raise inputs.invalid_request(
-                f"The plan {plan.name} is sold by the {', '.join(sold)}"
-                if sold
-                else f"The plan {plan.name} is not sold by an interval; send its price"
-            )
-        return sold[interval]
+    def _is_due(self, seconds: float) -> bool:
+        """Whether it is time to ask. Says so to one caller, and to the next after `seconds`."""
+        with self._lock:
+            if time.monotonic() < self._due_at:
+                return False
+            self._due_at = time.monotonic() + seconds
+            return True
 
-    def _price(self, price_id: str) -> StripeObject | None:
-        """A price, at most five minutes old; None where Stripe has none or does not tell."""
-        known = self._prices.get(price_id)
-        if known and time.monotonic() - known[0] < KEPT_SECONDS:
-            return known[1]
+    def _renewed(self) -> Offer | None:
+        """What Stripe says now; None where it does not say."""
         try:
-            price = self._ask(lambda: self._stripe.price(price_id), "prices")
-        except (StripeUnavailable, OutOfTime):
-            if known is None:
-                raise
-            price = known[1]
-        self._prices[price_id] = time.monotonic(), price
-        return price
-
-    def _ask(self, ask: Callable[[], StripeObject], what: str) -> StripeObject | None:
-        try:
-            return ask()
-        except StripeFailed as error:
-            if isinstance(error, StripeRefused):
-                return None
-            if not isinstance(error, KeyForbidden):
-                raise
-            if self._told.first(what):
+            offer = self._asked()
+        except KeyForbidden:
+            if self._told.first("forbidden"):
                 log(
-                    logging.WARNING,
-                    f"the Stripe key may not read {what}, so they can't be checked",
-                    cure="Give STRIPE_SECRET_KEY the permission, see docs/security.md",
+                    logging.ERROR,
+                    "GET /plans has no prices: Stripe refuses them to STRIPE_SECRET_KEY",
+                    cure="Give the key the permissions Products: read and Prices: read, "
+                    "see docs/security.md",
                 )
-            return {}
+            return None
+        except (StripeFailed, OutOfTime):  # the log has it
+            return None
+        with self._lock:
+            self._known, self._known_at = offer, time.monotonic()
+            self._due_at = self._known_at + KEPT_SECONDS
+        return offer
 
-    def _price_problems(self) -> Iterator[Problem]:
-        for plan in self._settings.plans:
-            for place, price_id in enumerate(plan.prices):
-                price = self._price(price_id)
-                if price is None:
-                    yield Problem("STRIPE_PLANS", price_id, "does not exist under this key")
-                elif price.get("active") is False and place == 0:
-                    yield Problem("STRIPE_PLANS", price_id, "is archived")
-                elif price and not price.get("recurring"):
-                    yield Problem("STRIPE_PLANS", price_id, "is not recurring")
+    def _asked(self) -> Offer:
+        settings = self._settings
+        trial = (settings.checkout_params or {}).get("subscription_data") or {}
+        days = str(trial.get("trial_period_days"))  # Stripe takes text too
+        return {
+            "plans": [shown for plan in settings.plans if (shown := self._plan(plan))],
+            "trial_days": (int(days) or None) if days.isdecimal() else None,
+            "livemode": settings.livemode,
+        }
 
-    def _portal_problems(self) -> Iterator[Problem]:
-        wanted = self._settings.portal_configuration
-        if wanted is None:
-            return
-        found = self._ask(
-            lambda: self._stripe.portal_configuration(wanted), "portal configurations"
-        )
-        if found is None:
-            yield Problem("STRIPE_PORTAL_CONFIGURATION", wanted, "does not exist under this key")
-        elif found.get("active") is False:
-            yield Problem("STRIPE_PORTAL_CONFIGURATION", wanted, "is archived")
+    def _plan(self, plan: Plan) -> dict[str, Any] | None:
+        """A plan as its product describes it; None where Stripe sells none of its prices."""
+        products: dict[str, StripeObject | None] = {}
+        sold: list[StripeObject] = []
+        for price_id in plan.prices:
+            price = _found(self._stripe.price_with_currencies, price_id)
+            if not (price and price["active"] and price["recurring"]):
+                continue
+            if price["product"] not in products:
+                products[price["product"]] = _found(self._stripe.product, price["product"])
+            if (products[price["product"]] or {}).get("active"):
+                sold.append(price)
+        if not sold:
+            self._tell_of_nothing_sold(plan)
+            return None
+        product = products[sold[0]["product"]] or {}
+        return {
+            "plan": plan.name,
+            "name": product["name"],
+            "description": product["description"],
+            "features": [feature["name"] for feature in product["marketing_features"]],
+            "prices": [_price(price) for price in sold],
+        }
+
+    def _tell_of_nothing_sold(self, plan: Plan) -> None:
+        if self._told.first(plan.name):
+            log(
+                logging.WARNING,
+                "a plan is left out of GET /plans: Stripe sells none of its prices",
+                plan=plan.name,
+                prices=", ".join(plan.prices),
+                cure="Correct STRIPE_PLANS for the mode of STRIPE_SECRET_KEY, or take the price "
+                "and its product out of the archive",
+            )
+
+
+def _found(ask: Callable[[str], StripeObject], stripe_id: str) -> StripeObject | None:
+    try:
+        return ask(stripe_id)
+    except NotAtStripe:
+        return None
+
+
+def _price(price: StripeObject) -> dict[str, Any]:
+    recurring = price["recurring"]
+    return {
+        "price_id": price["id"],
+        "lookup_key": price["lookup_key"],
+        **_amounts(price),
+        "currency": price["currency"],
+        "currency_options": {
+            currency: _amounts(option)
+            for currency, option in (price.get("currency_options") or {}).items()
+        },
+        "interval": recurring["interval"],
+        "interval_count": recurring["interval_count"],
+        "usage_type": recurring["usage_type"],
+        "tiers_mode": price["tiers_mode"],
+    }
+
+
+def _amounts(of: StripeObject) -> dict[str, Any]:
+    """In the currency's smallest unit. Stripe has no whole amount for fractions of it, and none at
+    all for tiers.
+    """
+    exact = of["unit_amount_decimal"]
+    return {"amount": of["unit_amount"], "amount_decimal": None if exact is None else str(exact)}

@@ -64,7 +64,7 @@ def _flow(services: Services, fields: dict[str, Any]) -> str | None:
     if not change:
         raise inputs.invalid_request("Say what to change to: a plan, a price or a quantity")
     inputs.quantity(fields)
-    services.catalogue.refuse_bad_fields(fields)
+    services.prices.refuse_bad_fields(fields)
     return flow
 
 
@@ -129,7 +129,7 @@ def _changed_item(
     """The item as it is to be; None where it is so already, or where Stripe can't show it."""
     if _is_beyond_flows(subscription):
         return None
-    plans, catalogue = services.settings.plans, services.catalogue
+    plans, prices = services.settings.plans, services.prices
     item = main_item(subscription, plans)
     present = {"id": item["id"], "price": item["price"]["id"], "quantity": item.get("quantity")}
     changed = dict(present)
@@ -139,8 +139,8 @@ def _changed_item(
             fields = {"plan": plan or plans[0].name, **fields}
         recurring = item["price"].get("recurring") or {}
         single = recurring.get("interval") if recurring.get("interval_count") == 1 else None
-        changed["price"] = catalogue.wanted_price(fields, single)
-    if catalogue.is_metered(changed["price"]):
+        changed["price"] = prices.wanted_price(fields, single)
+    if prices.is_metered(changed["price"]):
         changed["quantity"] = None
     else:
         changed["quantity"] = inputs.quantity(fields) or present["quantity"] or 1

@@ -11,7 +11,7 @@ from typing import Any
 from portal_service import deadline, slots
 from portal_service.errors import ServiceError
 from portal_service.log import log
-from portal_service.plans import Problem
+from portal_service.prices import Problem
 from portal_service.services import Services
 from portal_service.stripe_errors import StripeRefused
 
@@ -38,6 +38,7 @@ class Readiness:
         self._problems: tuple[Problem, ...] = ()
         self._refused_write: str | None = None
         self._settings_due_at = 0.0
+        self._owners_are_known = False
         self._probed_at = 0.0
         self._begun = False
         self._lock = threading.Lock()  # of the thread's beginning and end; held for no call
@@ -100,11 +101,10 @@ class Readiness:
         if time.monotonic() < self._settings_due_at:
             return {}
         self._settings_due_at = time.monotonic() + SETTINGS_EVERY_SECONDS
-        return {
-            "settings": self._look_at_settings,
-            "writes": self._look_at_writes,
-            "owners": self._look_at_owners,
-        }
+        checks = {"settings": self._look_at_settings, "writes": self._look_at_writes}
+        if not self._owners_are_known:
+            checks["owners"] = self._look_at_owners
+        return checks
 
     def _missing(self) -> list[str]:
         name = self._services.database.missing_schema()
@@ -116,7 +116,7 @@ class Readiness:
             raise ServiceError("clerk_unavailable")
 
     def _look_at_settings(self) -> None:
-        found = tuple(self._services.catalogue.problems())
+        found = tuple(self._services.prices.problems())
         for problem in found:
             if problem not in self._problems:
                 log(
@@ -140,8 +140,10 @@ class Readiness:
         self._refused_write = refused
 
     def _look_at_owners(self) -> None:
+        """Once: it reads the whole table, and such rows are made by a changed setting alone."""
         mirror = self._services.mirror
         mirror.reports.other_kind(mirror.whose.rows_of_the_other_kind())
+        self._owners_are_known = True
 
 
 def _side_by_side(checks: dict[str, Callable[[], None]]) -> dict[str, bool]:

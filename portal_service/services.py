@@ -15,7 +15,8 @@ from portal_service.clerk import Clerk
 from portal_service.config import Settings
 from portal_service.mirror import Mirror
 from portal_service.once import Once
-from portal_service.plans import Catalogue
+from portal_service.plans import Plans
+from portal_service.prices import Prices
 from portal_service.single_flight import SingleFlight
 from portal_service.slots import NoSlot, Slots
 from portal_service.stripe_api import Stripe
@@ -35,7 +36,8 @@ class Services:
     stripe: Stripe
     clerk: Clerk
     mirror: Mirror
-    catalogue: Catalogue
+    prices: Prices
+    plans: Plans
     limiter: FixedWindowRateLimiter
     refreshes: SingleFlight[None]  # under way, each of one owner, or of one outlived row
     outlived: Once  # the rows past their own date that Stripe was asked about
@@ -53,7 +55,8 @@ class Services:
             stripe,
             Clerk(settings, transport),
             mirror,
-            Catalogue(settings, stripe),
+            Prices(settings, stripe),
+            Plans(settings, stripe, waiting),
             _limiter(settings.rate_limit_storage_uri),
             SingleFlight(waiting),
             Once(_OUTLIVED_AGAIN_SECONDS),

@@ -137,6 +137,15 @@ class Stripe:
         """Raises NotAtStripe, KeyForbidden."""
         return self._object(lambda c, o: c.v1.prices.retrieve(price_id, {}, o), optional=True)
 
+    def price_with_currencies(self, price_id: str) -> StripeObject:
+        """A price with its amount in each currency. Raises NotAtStripe, KeyForbidden."""
+        expand: Any = {"expand": ["currency_options"]}
+        return self._object(lambda c, o: c.v1.prices.retrieve(price_id, expand, o), optional=True)
+
+    def product(self, product_id: str) -> StripeObject:
+        """Raises NotAtStripe, KeyForbidden."""
+        return self._object(lambda c, o: c.v1.products.retrieve(product_id, {}, o), optional=True)
+
     def portal_configuration(self, configuration_id: str) -> StripeObject:
         """Raises NotAtStripe, KeyForbidden."""
         return self._object(

@@ -19,7 +19,7 @@ from portal_service.entitlement import Account, by_merit, is_ignored_row
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS, error_label
-from portal_service.sdk_transports import SupabaseTransport
+from portal_service.sdk_transports import SupabaseClient
 from portal_service.subscription import COLUMNS, Row
 from portal_service.transport import Transport
 
@@ -188,10 +188,10 @@ class Database:
         """Without retries of its own, since they sleep. Each of our calls may be repeated, as the
         transport wants it: it is a read, a compare-and-swap, or right when it is repeated.
         """
-        transport = SupabaseTransport(self._transport, self._settings.database_timeout)
+        http = SupabaseClient(self._transport, self._settings.database_timeout)
         options = ClientOptions(
             schema=self._settings.supabase_schema,
-            httpx_client=httpx.Client(transport=transport),
+            httpx_client=http,
             postgrest_client_retry=False,
             auto_refresh_token=False,
         )

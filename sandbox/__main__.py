@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask, Response, send_file
 from flask.typing import ResponseReturnValue
 
-from sandbox import control
+from sandbox import control, guest
 from sandbox.command_line import CannotStart, check_port, port_number, stop_signals
 from sandbox.service import ROOT, Service, ServiceFailed
 from sandbox.stripe.store import StripeStore
@@ -19,6 +19,7 @@ from sandbox.world import World
 DEMO = Path(__file__).with_name("demo")
 # The page gets by with what this address and the service send: nothing comes from outside.
 POLICY = "default-src 'self'; connect-src 'self' http://127.0.0.1:*; img-src 'self' data:"
+INLINE = "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 
 WELCOME = """
 The sandbox is at  {app_url}
@@ -59,6 +60,7 @@ def main() -> int:
 def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, StripeStore]:
     port = _port(environ)
     data = Path(environ.get("SANDBOX_DATA") or ROOT / ".sandbox").absolute()
+    guest_url = guest.address(environ)
     app = _page()
     server = Server(app, port)  # takes the port now, and answers once everything runs
     app_url = f"http://localhost:{server.url.rpartition(':')[2]}"
@@ -69,7 +71,7 @@ def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, Str
         raise CannotStart(str(error)) from error
     store = _remember(world, data)
     running.callback(store.save)
-    environment = _environment(world, app_url, environ)
+    environment = _environment(world, app_url, environ) | guest.settings(guest_url)
     service = Service(environment, data)
     running.callback(service.close)
     world.deliver_to(service.url)
@@ -82,8 +84,12 @@ def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, Str
         service=service,
         billing_owner=environment.get("BILLING_OWNER", "user"),
     )
+    if guest_url:
+        guest.welcome(app, world, guest_url, service.url)
     running.enter_context(server)
     _welcome(world, service, app_url, data)
+    if guest_url:
+        print(guest.WORDS.format(guest_url=guest_url, app_url=app_url), flush=True)
     return service, store
 
 
@@ -105,7 +111,7 @@ def _environment(world: World, app_url: str, environ: Mapping[str, str]) -> dict
         world.environment(app_url)
         | told
         | {
-            "ALLOWED_ORIGINS": f"{app_url},{by_number}",
+            "ALLOWED_ORIGINS": f"{app_url},{by_number}",  # also where APP_URL is a guest's
             "LOG_FORMAT": "text",
             "WEB_CONCURRENCY": "2",
         }
@@ -121,9 +127,20 @@ def _page() -> Flask:
     def page() -> ResponseReturnValue:
         return send_file(DEMO / "index.html")
 
+    @app.get("/plain/")
+    def example() -> ResponseReturnValue:
+        response = send_file(ROOT / "examples" / "plain" / "index.html")
+        # One file, as a team may copy it: script and style stand in it.
+        response.headers["Content-Security-Policy"] = f"{POLICY}; {INLINE}"
+        return response
+
+    @app.get("/plain/portal-service.js")
+    def package() -> ResponseReturnValue:
+        return send_file(DEMO / "portal-service.js")
+
     @app.after_request
     def allow_nothing_from_outside(response: Response) -> Response:
-        response.headers["Content-Security-Policy"] = POLICY
+        response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
 
     return app

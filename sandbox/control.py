@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint, Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest, HTTPException, InternalServerError, NotFound
 
@@ -90,7 +90,9 @@ class _Control:
         clerk = self._world.clerk
         active = clerk.organizations.claims_of_request(clerk_id(name), given)
         user_id = self._world.add_user(name) if row else self._world.user_id(name)
-        token = clerk.session_token(clerk_id(name), **{"azp": self._app_url} | active | other)
+        # Of the page that asks, where it may: a guest's, or one that was opened by number.
+        azp = request.headers.get("Origin", self._app_url)
+        token = clerk.session_token(clerk_id(name), **{"azp": azp} | active | other)
         return {"token": token, "clerk_id": clerk_id(name), "user_id": user_id}
 
     def clerk_deliveries(self) -> ResponseReturnValue:

@@ -23,7 +23,7 @@ from sandbox.supabase import JWT_SECRET
 from sandbox.supabase import api as supabase_api
 from sandbox.web import Server
 
-PLANS = "pro=price_pro,prod_pro;team=price_team,prod_team"
+PLANS = "pro=price_pro,price_pro_year,prod_pro;team=price_team,price_team_year,prod_team"
 WEBHOOK_PATH = "/api/stripe/webhook"
 CLERK_WEBHOOK_PATH = "/api/stripe/clerk/webhook"
 CLERK_WEBHOOK_SECRET = "whsec_c2FuZGJveCBvZiBwb3J0YWxfc2VydmljZQ=="  # noqa: S105
@@ -73,7 +73,12 @@ class World:
         self.stop()
 
     def _start_stand_ins(self, starting: ExitStack) -> None:
-        supabase = supabase_api.create_app(self.database_url, JWT_SECRET, self.faults)
+        supabase = supabase_api.create_app(
+            self.database_url,
+            JWT_SECRET,
+            self.faults,
+            third_party=lambda: self.clerk.public_key_pem,
+        )
         self.supabase_url = starting.enter_context(Server(supabase)).url
         stripe = stripe_api.create_app(
             self.stripe, self.faults, {STRIPE_KEY}, public_url=lambda: self.stripe_url

@@ -1,5 +1,6 @@
 """The service in this process as a test drives it, and what a test lets happen around it."""
 
+import gc
 import hashlib
 import hmac
 import json
@@ -297,11 +298,14 @@ def wait_until_waiting(threads: list[threading.Thread], seconds: float = 10) -> 
     """Until each of the threads waits for another one."""
     last_chance = time.monotonic() + seconds
 
-    def waits(thread: threading.Thread) -> bool:
-        frame = sys._current_frames().get(thread.ident or 0)
-        return frame is not None and frame.f_code.co_filename == threading.__file__
+    def all_wait() -> bool:
+        gc.disable()  # which may hang for ever within this call: python/cpython issue 106883
+        frames = sys._current_frames()
+        gc.enable()
+        found = [frames.get(thread.ident or 0) for thread in threads]
+        return all(frame and frame.f_code.co_filename == threading.__file__ for frame in found)
 
-    while not all(waits(thread) for thread in threads):
+    while not all_wait():
         assert time.monotonic() < last_chance, "they do something else"
         threading.Event().wait(0.005)
 

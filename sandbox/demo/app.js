@@ -2,8 +2,9 @@
 
 import { offer } from './account.js'
 import { watch, noteCall } from './behind.js'
-import { BillingError, connect } from './billing.js'
-import { choices, describe, describeStanding, explain, planName } from './words.js'
+import { connect } from './billing.js'
+import { BillingError } from './portal-service.js'
+import { choices, describeStanding, explain, planName, view as viewOf } from './words.js'
 
 const byId = (id) => document.getElementById(id)
 const account = byId('account')
@@ -43,7 +44,7 @@ async function load() {
   clearTimeout(nextTry)
   account.ariaBusy = 'true'
   try {
-    const status = await (checkoutSession() ? confirmPayment(checkoutSession()) : billing.status())
+    const status = await (checkoutSession() ? confirmPayment(checkoutSession()) : billing.subscription())
     if (mine !== latest) return
     show(status)
     if (trouble.about === load) clearTrouble()
@@ -51,7 +52,7 @@ async function load() {
     if (mine !== latest) return
     account.classList.toggle('unknown', byId('summary').hidden)
     complain(error, load)
-    if (explain(error.code).temporary) nextTry = setTimeout(load, (error.retryAfter ?? 3) * 1000)
+    if (error.temporary || error.code === 'sandbox_unreachable') nextTry = setTimeout(load, (error.retryAfter ?? 3) * 1000)
   } finally {
     if (mine === latest) account.ariaBusy = 'false'
   }
@@ -70,7 +71,7 @@ async function confirmPayment(id) {
     return status
   } catch (error) {
     tell('')
-    if (!explain(error.code).cure) forgetCheckoutSession() // asking again would not help
+    if (error.code === 'invalid_request') forgetCheckoutSession() // asking again would not help
     throw error
   }
 }
@@ -116,19 +117,19 @@ addEventListener('pageshow', (event) => {
 })
 
 function show(status) {
-  const view = describe(status)
+  const view = viewOf(status)
   account.classList.remove('unknown')
   byId('summary').hidden = false
   put('plan', view.plan)
-  put('pill', view.pill)
+  put('pill', view.label)
   byId('pill').className = `pill ${view.mood}`
-  byId('pill').hidden = !view.pill
+  byId('pill').hidden = !view.label
   put('sentence', view.sentence)
   byId('standing').hidden = !organizationsPay || status.can_checkout || status.can_manage_billing
   put('standing', describeStanding(me.organization, me.roles[me.organization]))
   byId('billing').hidden = !view.button
   if (!busy) put('manage', view.button ?? '')
-  byId('offer').hidden = !view.offer
+  byId('offer').hidden = !view.canUpgrade
   byId('flows').hidden = !view.flows.length
   for (const button of byId('flows').children) button.hidden = !view.flows.includes(button.dataset.flow)
 }
@@ -154,7 +155,7 @@ function tell(text, { good = false } = {}) {
 const trouble = { about: null }
 
 function complain(error, repeat) {
-  const { text, cure } = explain(error.code)
+  const { text, cure } = explain(error)
   if (!(error instanceof BillingError)) console.error(error)
   const already = trouble.about === repeat && trouble.code === error.code
   Object.assign(trouble, { about: repeat, code: error.code })
@@ -168,9 +169,10 @@ function complain(error, repeat) {
 
 function cureButton(cure, repeat) {
   const cures = {
-    again: ['Try again', repeat],
-    'sign-in': ['Sign in again', () => { byId('token').value = 'fresh'; byId('token').onchange(); repeat() }],
-    portal: ['Manage billing', () => leave(byId('manage'), () => billing.portal())],
+    try_again: ['Try again', repeat],
+    reload: ['Reload', () => location.reload()],
+    sign_in: ['Sign in again', () => { byId('token').value = 'fresh'; byId('token').onchange(); repeat() }],
+    manage: ['Manage billing', () => leave(byId('manage'), () => billing.portal())],
   }
   if (!cures[cure]) return []
   const button = document.createElement('button')
@@ -191,11 +193,11 @@ function clearTrouble() {
 byId('offer').onsubmit = (event) => {
   event.preventDefault()
   const plan = new FormData(event.target).get('plan')
-  leave(byId('upgrade'), () => billing.checkout(plan))
+  leave(byId('upgrade'), () => billing.checkout({ plan }))
 }
 byId('manage').onclick = (event) => leave(event.target, () => billing.portal())
 for (const button of byId('flows').children) {
-  button.onclick = () => leave(button, () => billing.portal(button.dataset.flow))
+  button.onclick = () => leave(button, () => billing.portal(button.dataset.flow ? { flow: button.dataset.flow } : {}))
 }
 for (const radio of byId('users').querySelectorAll('input')) {
   radio.checked = radio.value === me.name

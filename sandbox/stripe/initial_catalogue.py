@@ -83,8 +83,18 @@ def _checked(entries: Any, name: str, needed: set[str], known: set[str]) -> list
 # The service's two plans, a price that is paid by use, and one of something else.
 SANDBOX = InitialCatalogue(
     product_fields=[
-        {"id": "prod_pro", "name": "Pro"},
-        {"id": "prod_team", "name": "Team"},
+        {
+            "id": "prod_pro",
+            "name": "Pro",
+            "description": "For one person",
+            "marketing_features": [{"name": "Unlimited projects"}, {"name": "Support by e-mail"}],
+        },
+        {
+            "id": "prod_team",
+            "name": "Team",
+            "description": "For everybody you work with",
+            "marketing_features": [{"name": "All of Pro"}, {"name": "Seats for a whole team"}],
+        },
         {"id": "prod_other", "name": "Other"},
         {"id": "prod_metered", "name": "Usage"},
     ],

@@ -6,6 +6,7 @@ would understand and this does not is refused with the code SANDBOX, never answe
 
 import time
 import weakref
+from collections.abc import Callable
 
 import psycopg
 from flask import Flask, Response, request
@@ -27,8 +28,12 @@ def create_app(
     jwt_secret: str,
     faults: switches.Faults,
     schemas: tuple[str, ...] = ("public",),
+    third_party: Callable[[], str] | None = None,
 ) -> Flask:
-    """schemas: those that are exposed; a request that names none gets the first."""
+    """schemas: those that are exposed; a request that names none gets the first.
+
+    third_party: the public key of an issuer besides Supabase whose tokens count.
+    """
     app = Flask(__name__)
     CORS(app, send_wildcard=True)  # frontends may read Supabase directly
     database = Database(database_url, faults)
@@ -36,12 +41,12 @@ def create_app(
 
     @app.post("/rest/v1/rpc/<name>")
     def call_function(name: str) -> Response:
-        with database.transaction(claims_of_request(jwt_secret)) as connection:
+        with database.transaction(claims_of_request(jwt_secret, third_party)) as connection:
             return rpc.call(connection, name)
 
     @app.get("/rest/v1/<name>")
     def read_table(name: str) -> Response:
-        with database.transaction(claims_of_request(jwt_secret)) as connection:
+        with database.transaction(claims_of_request(jwt_secret, third_party)) as connection:
             return tables.read(connection, name)
 
     @app.before_request

@@ -11,7 +11,7 @@ from itertools import count, cycle
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from member import Member
 from service_under_test import Json, MakeService, Service, linked, session_of
@@ -230,6 +230,7 @@ def service(make_service: MakeService, ada: str) -> Service:
 
 @settings(
     max_examples=12,
+    phases=[Phase.generate],  # to make a failure smaller would take longer than a test may
     derandomize=True,
     deadline=None,
     database=None,

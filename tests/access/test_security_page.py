@@ -65,8 +65,10 @@ def test_every_variable_that_is_named_exists() -> None:
 
 
 def test_every_number_is_the_codes() -> None:
-    from portal_service import clerk, readiness, webhook
+    from portal_service import clerk, errors, plans, readiness, webhook
 
+    assert plans.KEPT_SECONDS == 60 and "once in 60 s and process" in PAGE
+    assert errors.RETRY_AFTER_SECONDS == 5 and "once in 5 s as long as it never said" in PAGE
     assert readiness.LOOK_EVERY_SECONDS == 5 and "looked up every 5 s" in PAGE
     assert clerk._COOLDOWN_SECONDS == 30 and "once in 30 s" in PAGE
     assert clerk._LIFESPAN_SECONDS == 300 and "after 300 s at the latest" in PAGE

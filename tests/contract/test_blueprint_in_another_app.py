@@ -86,6 +86,11 @@ def test_no_root_endpoint_is_added(client: FlaskClient, path: str) -> None:
     assert (answer.status_code, answer.text) == (404, "The team's own 404")
 
 
+def test_the_document_and_what_is_for_sale_stand_under_the_prefix(client: FlaskClient) -> None:
+    assert f"{PREFIX}/plans" in (client.get(f"{PREFIX}/openapi.json").json or {})["paths"]
+    assert client.get(f"{PREFIX}/plans").status_code == 200
+
+
 @pytest.mark.parametrize(
     "method, path, status, text",
     [

@@ -152,7 +152,9 @@ REACHED: dict[str, Callable[[Place], TestResponse]] = {
 
 
 def test_every_code_is_reached_here_and_no_other_exists() -> None:
-    documented = contract_document.DOCUMENT["components"]["schemas"]["Error"]["properties"]["code"]
+    documented = contract_document.DOCUMENT["components"]["schemas"]["ErrorBody"]["properties"][
+        "code"
+    ]
     assert set(REACHED) == set(CONTRACT) == set(ERRORS) == set(documented["enum"])
 
 

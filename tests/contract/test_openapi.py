@@ -12,6 +12,7 @@ from flask import Flask
 from openapi_spec_validator import validate
 from service_under_test import ContractClient, Json, MakeService, Service, put_row, refused
 
+from portal_service import inputs
 from sandbox.world import World
 
 # Who may call what: the contract's table.
@@ -22,6 +23,8 @@ WHO = {
     ("POST", "/api/stripe/subscription/refresh"): CLERK,
     ("POST", "/api/stripe/webhook"): STRIPE,
     ("POST", "/api/stripe/clerk/webhook"): CLERK_ITSELF,
+    ("GET", "/api/stripe/plans"): ANYONE,
+    ("GET", "/api/stripe/openapi.json"): ANYONE,
     ("GET", "/healthz"): ANYONE,
     ("GET", "/readyz"): ANYONE,
     ("GET", "/metrics"): ANYONE,
@@ -44,8 +47,41 @@ def test_it_is_valid_openapi_3_1() -> None:
     validate(DOCUMENT)
 
 
-def test_it_is_served_as_it_is(service: Service) -> None:
-    assert service.root("/openapi.json").json == DOCUMENT
+@pytest.mark.parametrize("path", ["/openapi.json", "/api/stripe/openapi.json"])
+def test_it_is_served_as_it_is(service: Service, path: str) -> None:
+    assert service.root(path).json == DOCUMENT
+
+
+def test_its_examples_are_what_it_describes() -> None:
+    seen = 0
+    for schema in _schemas(DOCUMENT["components"]["schemas"]):
+        for example in schema.get("examples", ()):
+            contract_document.check_value(schema, example)
+            seen += 1
+    assert seen > 5
+
+
+def _schemas(value: Any) -> list[Json]:
+    """Every schema that stands in a value, however deep."""
+    if not isinstance(value, dict):
+        return [s for each in value for s in _schemas(each)] if isinstance(value, list) else []
+    inner = [schema for each in value.values() for schema in _schemas(each)]
+    return [value, *inner] if isinstance(value.get("examples"), list) else inner
+
+
+@pytest.mark.parametrize("name", ["PortalRequest", "CheckoutRequest", "RefreshRequest"])
+def test_no_field_of_a_body_has_a_default(name: str) -> None:
+    """Generators of clients make such a field one that must be sent."""
+    schema = DOCUMENT["components"]["schemas"][name]
+    assert "required" not in schema
+    assert not any("default" in field for field in schema["properties"].values())
+    contract_document.check_value(schema, {})
+
+
+def test_the_languages_are_those_of_stripes_two_pages() -> None:
+    listed = DOCUMENT["components"]["schemas"]["Locale"]["enum"]
+    assert set(listed) == {*inputs.PORTAL_LOCALES, *inputs.CHECKOUT_LOCALES}
+    assert len(listed) == len(set(listed))
 
 
 @pytest.mark.parametrize("prefix", ["/billing", "/api/stripe/v2", ""])

@@ -1,5 +1,5 @@
 """What readiness learns in the background: whether the settings name what Stripe has, and whether a
-purchase can be stored. What is wrong with a price: tests/vendors/test_catalogue.py.
+purchase can be stored. What is wrong with a price: tests/vendors/test_wanted_prices.py.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def test_a_price_that_can_not_be_sold_is_named_once_and_until_it_is_mended(
     world: World, service: Service, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readiness, "SETTINGS_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr("portal_service.plans.KEPT_SECONDS", 0.0)
+    monkeypatch.setattr("portal_service.prices.KEPT_SECONDS", 0.0)
     world.stripe.archive("price_pro")
 
     for _ in range(2):
@@ -113,7 +113,8 @@ def test_it_is_looked_up_every_few_minutes_and_never_by_a_probe(
 ) -> None:
     looked(service)
     asked = price_questions(world.stripe)
-    assert sorted(asked) == ["GET /v1/prices/price_pro", "GET /v1/prices/price_team"]
+    sold = ("price_pro", "price_pro_year", "price_team", "price_team_year")
+    assert sorted(asked) == [f"GET /v1/prices/{price}" for price in sold]
 
     for _ in range(5):
         service.root("/readyz")

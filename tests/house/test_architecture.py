@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"open_session", "moving"},
     {"readiness"},
     {"services"},
-    {"mirror", "plans"},
+    {"mirror", "plans", "prices"},
     {"whose"},
     {"supabase_db", "stripe_api", "clerk"},
     {"sdk_transports"},
@@ -49,6 +49,7 @@ LAYERS: list[set[str]] = [
         "wall_clock",
         "metrics_folder",
         "queue_time",
+        "known_tokens",
     },
 ]
 # Who may import an outside library: each vendor has its one module.

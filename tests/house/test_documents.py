@@ -16,7 +16,7 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in sorted([
         *ROOT.glob("*.md"), ROOT / "llms.txt", *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md"),
-        *ROOT.glob("tests/**/README.md"),
+        *ROOT.glob("tests/**/README.md"), ROOT / "frontend" / "README.md",
     ])
 }  # fmt: skip
 MODULES = [path.name for path in (ROOT / "portal_service").glob("*.py")] + [
@@ -26,9 +26,9 @@ SETTINGS = {name for field in fields(Settings) for name in field.metadata["names
 GUNICORNS = {"PORT", "WEB_CONCURRENCY", "THREADS"}
 # Variables of other programs, and of make, Docker's build and the sandbox.
 OTHERS = {
-    "CHAOS", "CHROMIUM", "DATABASE_URL", "DATE", "ON_ERROR_STOP", "PYTHON", "PYTHON_IMAGE",
-    "REQUIREMENTS", "SANDBOX", "SANDBOX_DATA", "SANDBOX_PORT", "SANDBOX_SERVICE", "SERVICE",
-    "STRIPE_LOG", "VENV",
+    "BENCH", "CHAOS", "CHROMIUM", "DATABASE_URL", "DATE", "ON_ERROR_STOP", "PYTHON", "PYTHON_IMAGE",
+    "REQUIREMENTS", "SANDBOX", "SANDBOX_APP_URL", "SANDBOX_DATA", "SANDBOX_PORT",
+    "SANDBOX_SERVICE", "SERVICE", "STRIPE_LOG", "VENV",
 }  # fmt: skip
 
 

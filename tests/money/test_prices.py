@@ -1,5 +1,5 @@
 """Which price checkout sells, and in what quantity: by plan, by interval, metered ones, ids of
-another form. The catalogue by itself: tests/vendors/test_catalogue.py.
+another form. The prices by themselves: tests/vendors/test_wanted_prices.py.
 """
 
 import json
@@ -20,7 +20,7 @@ from service_under_test import (
     subscribe,
 )
 
-from portal_service import Settings, plans
+from portal_service import Settings, prices
 from portal_service.config import Plan
 from sandbox.world import STRIPE_KEY, World
 
@@ -134,7 +134,7 @@ def test_a_price_is_asked_for_once_per_process_and_five_minutes(
 
     assert make_service(plans=(PRO,)).checkout().status_code == 200
     assert price_questions(world.stripe) == asked * 2
-    monkeypatch.setattr(plans, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(prices, "KEPT_SECONDS", 0.0)
     assert service.checkout().status_code == 200
     assert price_questions(world.stripe) == asked * 3
 
@@ -144,7 +144,7 @@ def test_what_was_known_counts_while_stripe_does_not_answer(
 ) -> None:
     service.checkout("eve", {"plan": "usage"})
     subscription = known_subscription(service)
-    monkeypatch.setattr(plans, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(prices, "KEPT_SECONDS", 0.0)
     world.faults.stripe = "error"
 
     # As far as the question whether anything runs, which the row answers.

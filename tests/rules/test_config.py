@@ -6,6 +6,7 @@ import re
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from environments import GOOD, SECRETS, environment, problems, publishable_key, read, service_key
 
@@ -356,3 +357,10 @@ def test_a_pem_may_have_its_line_ends_written_out() -> None:
     assert read(CLERK_JWT_KEY=pem).clerk_jwt_key == pem
     assert read(CLERK_JWT_KEY=pem.replace("\n", "\\n")).clerk_jwt_key == pem
     assert read(CLERK_JWT_KEY=pem.replace("\n", "\\n") + "\\n").clerk_jwt_key == pem + "\n"
+
+
+def test_a_pem_of_another_kind_of_key_is_refused() -> None:
+    key = Ed25519PrivateKey.generate().public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    (problem,) = problems(CLERK_JWT_KEY=pem)
+    assert problem.startswith("CLERK_JWT_KEY") and "RSA" in problem

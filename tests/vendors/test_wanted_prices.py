@@ -1,4 +1,4 @@
-"""What is for sale, as Stripe has it: asked for once, kept for five minutes, told of when wrong."""
+"""What Stripe says of a price: asked for once, kept for five minutes, told of when wrong."""
 
 import logging
 from collections.abc import Callable
@@ -11,9 +11,9 @@ from alone import Clock, Log
 from given import settings
 from stripe_answers import API, BROKEN, refused
 
-from portal_service import deadline, plans
+from portal_service import deadline, prices
 from portal_service.errors import ServiceError
-from portal_service.plans import Catalogue, Problem
+from portal_service.prices import Prices, Problem
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import StripeUnavailable
 
@@ -26,7 +26,7 @@ FORBIDDEN = refused(403, code="more_permissions_required", message="rk_test_x ma
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(plans, "time", clock)
+    monkeypatch.setattr(prices, "time", clock)
     return clock
 
 
@@ -36,12 +36,12 @@ def price(interval: str = "month", count: int = 1, usage: str = "licensed", **mo
 
 
 class Shop:
-    """A catalogue in front of Stripe's wire."""
+    """The prices in front of Stripe's wire."""
 
     def __init__(self, at_stripe: responses.RequestsMock, **changes: Any) -> None:
         self.at_stripe = at_stripe
         told = settings(**changes)
-        self.catalogue = Catalogue(told, Stripe(told))
+        self.prices = Prices(told, Stripe(told))
 
     def sells(self, price_id: str, answer: Json) -> None:
         """Stripe's answer from now on: a price, or what goes wrong."""
@@ -88,7 +88,7 @@ def refusal(ask: Callable[[], object]) -> str:
 def test_without_an_interval_it_is_the_first_price_and_stripe_is_not_asked(
     shop: Shop, fields: Json, wanted: str
 ) -> None:
-    assert shop.catalogue.wanted_price(fields) == wanted
+    assert shop.prices.wanted_price(fields) == wanted
     assert shop.asked == []
 
 
@@ -101,11 +101,11 @@ def test_without_an_interval_it_is_the_first_price_and_stripe_is_not_asked(
     ],
 )
 def test_an_interval_chooses_among_the_plans_prices(shop: Shop, fields: Json, wanted: str) -> None:
-    assert shop.catalogue.wanted_price(fields) == wanted
+    assert shop.prices.wanted_price(fields) == wanted
 
 
 def test_an_interval_of_the_callers_counts_where_the_request_names_none(shop: Shop) -> None:
-    wanted = shop.catalogue.wanted_price
+    wanted = shop.prices.wanted_price
     assert wanted({"plan": "pro"}, "year") == "price_pro_year"
     assert wanted({"plan": "pro", "interval": "month"}, "year") == "price_pro"
     assert wanted({"price": "price_pro"}, "year") == "price_pro"
@@ -129,16 +129,16 @@ def test_the_first_active_price_of_one_such_interval_is_sold(
     shop = Shop(at_stripe, plans=(pro,))
     shop.sells("price_pro", year)
     shop.sells("price_pro_year", two_years)
-    assert shop.catalogue.wanted_price({"interval": "year"}) == "price_pro_year"
+    assert shop.prices.wanted_price({"interval": "year"}) == "price_pro_year"
 
 
 def test_of_two_prices_of_an_interval_the_first_is_sold(shop: Shop) -> None:
     shop.sells("price_pro", price("year"))
-    assert shop.catalogue.wanted_price({"plan": "pro", "interval": "year"}) == "price_pro"
+    assert shop.prices.wanted_price({"plan": "pro", "interval": "year"}) == "price_pro"
 
 
 def test_an_interval_that_is_not_sold_is_refused_with_those_that_are(shop: Shop) -> None:
-    wanted = shop.catalogue.wanted_price
+    wanted = shop.prices.wanted_price
     assert refusal(lambda: wanted({"plan": "pro", "interval": "week"})) == (
         "The plan pro is sold by the month, year"
     )
@@ -150,7 +150,7 @@ def test_an_interval_that_is_not_sold_is_refused_with_those_that_are(shop: Shop)
 @pytest.mark.parametrize("other", [price("month", 3), price(recurring=None)])
 def test_a_plan_that_is_sold_by_no_interval_says_so(shop: Shop, other: Json) -> None:
     shop.sells("price_team", other)
-    sentence = refusal(lambda: shop.catalogue.wanted_price({"plan": "team", "interval": "month"}))
+    sentence = refusal(lambda: shop.prices.wanted_price({"plan": "team", "interval": "month"}))
     assert sentence == "The plan team is not sold by an interval; send its price"
 
 
@@ -163,7 +163,7 @@ def test_a_plan_that_has_no_price_at_stripe_is_not_sold_by_another_interval(
     """The wish is as it should be; the setting, or the key, is wrong."""
     shop.sells("price_team", other)
     with pytest.raises(ServiceError) as refused:
-        shop.catalogue.wanted_price({"plan": "team", "interval": "year"})
+        shop.prices.wanted_price({"plan": "team", "interval": "year"})
     assert refused.value.code == "checkout_not_configured"
 
 
@@ -171,7 +171,7 @@ def test_a_plan_that_has_no_price_at_stripe_is_not_sold_by_another_interval(
     "fields", [{"interval": "monthly"}, {"plan": "x"}, {"plan": "pro", "price": "price_pro"}]
 )
 def test_a_bad_wish_is_refused_before_stripe_is_asked(shop: Shop, fields: Json) -> None:
-    refusal(lambda: shop.catalogue.wanted_price(fields))
+    refusal(lambda: shop.prices.wanted_price(fields))
     assert shop.asked == []
 
 
@@ -187,7 +187,7 @@ def test_a_bad_wish_is_refused_before_stripe_is_asked(shop: Shop, fields: Json) 
 )
 def test_a_metered_price_can_be_told(shop: Shop, answer: Json, metered: bool) -> None:
     shop.sells("price_pro", answer)
-    assert shop.catalogue.is_metered("price_pro") is metered
+    assert shop.prices.is_metered("price_pro") is metered
 
 
 # Kept
@@ -197,20 +197,20 @@ def test_a_metered_price_can_be_told(shop: Shop, answer: Json, metered: bool) ->
 def test_an_answer_is_kept_for_five_minutes(shop: Shop, clock: Clock, answer: Json) -> None:
     shop.sells("price_pro", answer)
     for _ in range(3):
-        shop.catalogue.is_metered("price_pro")
+        shop.prices.is_metered("price_pro")
         clock.now += FIVE_MINUTES / 3 - 0.1
     assert shop.asked == ["price_pro"]
     clock.now += 1
-    shop.catalogue.is_metered("price_pro")
+    shop.prices.is_metered("price_pro")
     assert shop.asked == ["price_pro", "price_pro"]
 
 
 def test_a_price_that_changed_is_known_after_that(shop: Shop, clock: Clock) -> None:
-    assert not shop.catalogue.is_metered("price_pro")
+    assert not shop.prices.is_metered("price_pro")
     shop.sells("price_pro", price(usage="metered"))
-    assert not shop.catalogue.is_metered("price_pro")
+    assert not shop.prices.is_metered("price_pro")
     clock.now += FIVE_MINUTES + 1
-    assert shop.catalogue.is_metered("price_pro")
+    assert shop.prices.is_metered("price_pro")
 
 
 DOWN: list[Any] = [
@@ -226,12 +226,12 @@ def test_while_stripe_does_not_answer_the_old_answer_counts(
     shop: Shop, clock: Clock, down: Json
 ) -> None:
     shop.sells("price_pro", price(usage="metered"))
-    assert shop.catalogue.is_metered("price_pro")
+    assert shop.prices.is_metered("price_pro")
     shop.sells("price_pro", down)
     clock.now += 86_400
-    assert shop.catalogue.is_metered("price_pro")
+    assert shop.prices.is_metered("price_pro")
     asked = len(shop.asked)
-    assert shop.catalogue.is_metered("price_pro")
+    assert shop.prices.is_metered("price_pro")
     assert len(shop.asked) == asked  # and Stripe has five minutes to recover
 
 
@@ -240,16 +240,16 @@ def test_a_price_that_was_never_known_cannot_be_sold_meanwhile(shop: Shop, down:
     shop.sells("price_pro", down)
     for _ in range(2):
         with pytest.raises(StripeUnavailable):
-            shop.catalogue.is_metered("price_pro")
+            shop.prices.is_metered("price_pro")
 
 
 def test_a_caller_without_time_left_has_the_old_answer(
     shop: Shop, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.catalogue.is_metered("price_pro")
+    shop.prices.is_metered("price_pro")
     clock.now += FIVE_MINUTES + 1
     deadline.begin(0)
-    assert not shop.catalogue.is_metered("price_pro")
+    assert not shop.prices.is_metered("price_pro")
     assert shop.asked == ["price_pro"]
 
 
@@ -260,8 +260,8 @@ def test_a_key_that_may_not_read_prices_is_one_log_line(shop: Shop, clock: Clock
     for price_id in ("price_basic", "price_pro", "price_pro_year", "price_team"):
         shop.sells(price_id, FORBIDDEN)
     for _ in range(3):
-        assert list(shop.catalogue.problems()) == []
-        assert shop.catalogue.wanted_price({"plan": "pro"}) == "price_pro"
+        assert list(shop.prices.problems()) == []
+        assert shop.prices.wanted_price({"plan": "pro"}) == "price_pro"
         clock.now += FIVE_MINUTES + 1
     told = "the Stripe key may not read prices, so they can't be checked"
     assert log.messages.count(told) == 1
@@ -275,7 +275,7 @@ def test_a_key_that_may_not_read_configurations_is_another_line(
     for price_id in ("price_basic", "price_pro", "price_pro_year", "price_team"):
         shop.sells(price_id, FORBIDDEN)
     at_stripe.get(f"{API}/billing_portal/configurations/bpc_1", **FORBIDDEN)
-    assert list(shop.catalogue.problems()) == []
+    assert list(shop.prices.problems()) == []
     told = [line for line in log.at(logging.WARNING) if line.startswith("the Stripe key may not")]
     assert told == [
         f"the Stripe key may not read {what}, so they can't be checked"
@@ -304,7 +304,7 @@ def test_a_price_that_cannot_be_sold_is_a_problem_of_its_variable(
 ) -> None:
     shop.sells(price_id, answer)
     wanted = [Problem("STRIPE_PLANS", price_id, reason)] if reason else []
-    assert list(shop.catalogue.problems()) == wanted
+    assert list(shop.prices.problems()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -324,15 +324,15 @@ def test_so_is_a_portal_configuration(
     shop.sells("price_basic", price())
     at_stripe.get(f"{API}/billing_portal/configurations/bpc_1", **answer)
     wanted = [Problem("STRIPE_PORTAL_CONFIGURATION", "bpc_1", reason)] if reason else []
-    assert list(shop.catalogue.problems()) == wanted
+    assert list(shop.prices.problems()) == wanted
 
 
 def test_without_a_portal_configuration_none_is_asked_for(shop: Shop) -> None:
-    assert list(shop.catalogue.problems()) == []
+    assert list(shop.prices.problems()) == []
     assert sorted(shop.asked) == ["price_basic", "price_pro", "price_pro_year", "price_team"]
 
 
 def test_while_stripe_does_not_answer_nobody_says_that_something_is_wrong(shop: Shop) -> None:
     shop.sells("price_basic", BROKEN)
     with pytest.raises(StripeUnavailable):
-        list(shop.catalogue.problems())
+        list(shop.prices.problems())

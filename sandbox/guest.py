@@ -1,0 +1,65 @@
+"""A team's own frontend as a guest of the sandbox: SANDBOX_APP_URL=http://localhost:3000."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from flask import Flask, Response
+from flask_cors import CORS
+
+from sandbox.command_line import CannotStart
+from sandbox.world import World
+
+WORDS = """
+{guest_url} is welcome too. What its .env.local needs:
+  curl {app_url}/_sandbox/env.local
+A session token for it, as Clerk's getToken() gives one:
+  fetch('{app_url}/_sandbox/session', {{ method: 'POST', body: '{{"user": "ada"}}' }})"""
+
+_ENV = """\
+# Of the sandbox, until it is started again.
+BILLING_URL={service_url}
+NEXT_PUBLIC_BILLING_URL={service_url}/api/stripe
+NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY={publishable_key}
+CLERK_SECRET_KEY=sk_test_sandbox
+CLERK_JWT_KEY="{jwt_key}"
+NEXT_PUBLIC_SUPABASE_URL={supabase_url}
+NEXT_PUBLIC_SUPABASE_ANON_KEY={anon_key}
+SUPABASE_SERVICE_ROLE_KEY={service_key}
+NEXT_PUBLIC_APP_URL={guest_url}
+"""
+
+
+def address(environ: Mapping[str, str]) -> str | None:
+    """The guest's origin. Raises CannotStart where it can't be one."""
+    given = environ.get("SANDBOX_APP_URL", "").rstrip("/")
+    if not given:
+        return None
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+        raise CannotStart(
+            f"SANDBOX_APP_URL is an address such as http://localhost:3000, not {given!r}."
+        )
+    return given
+
+
+def settings(guest_url: str | None) -> dict[str, str]:
+    """What the service is told besides: people come back to the guest, its calls are allowed."""
+    return {"APP_URL": guest_url} if guest_url else {}
+
+
+def welcome(app: Flask, world: World, guest_url: str, service_url: str) -> None:
+    """Let the guest's pages ask the control API, and tell what its environment is."""
+    CORS(app, resources={r"/_sandbox/*": {"origins": [guest_url]}})
+
+    @app.get("/_sandbox/env.local")
+    def env_local() -> Response:
+        text = _ENV.format(
+            service_url=service_url,
+            publishable_key=world.clerk.publishable_key,
+            jwt_key=world.clerk.public_key_pem.strip().replace("\n", "\\n"),
+            supabase_url=world.supabase_url,
+            anon_key=world.anon_key,
+            service_key=world.service_role_key,
+            guest_url=guest_url,
+        )
+        return Response(text, content_type="text/plain; charset=utf-8")
