@@ -197,8 +197,7 @@ var english = {
   intervals: { day: "Daily", week: "Weekly", month: "Monthly", year: "Yearly" },
   howOften: "How often to pay",
   byUse: "by use",
-  askForPrice: "Price depends on the quantity",
-  trial: "{n} days free"
+  askForPrice: "Price depends on the quantity"
 };
 
 // src/describe.ts

@@ -71,5 +71,4 @@ export const german: Words = {
   howOften: 'Wie oft zu zahlen ist',
   byUse: 'nach Verbrauch',
   askForPrice: 'Der Preis hängt von der Menge ab',
-  trial: '{n} Tage kostenlos',
 }

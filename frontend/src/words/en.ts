@@ -71,5 +71,4 @@ export const english: Words = {
   howOften: 'How often to pay',
   byUse: 'by use',
   askForPrice: 'Price depends on the quantity',
-  trial: '{n} days free',
 }
