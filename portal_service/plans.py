@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from portal_service.config import Plan, Settings
-from portal_service.deadline import OutOfTime, within
+from portal_service.deadline import within
 from portal_service.errors import RETRY_AFTER_SECONDS
 from portal_service.log import log
 from portal_service.once import Once
@@ -81,15 +81,9 @@ class Plans:
         try:
             offer = self._asked()
         except KeyForbidden:
-            if self._told.first("forbidden"):
-                log(
-                    logging.ERROR,
-                    "GET /plans has no prices: Stripe refuses them to STRIPE_SECRET_KEY",
-                    cure="Give the key the permissions Products: read and Prices: read, "
-                    "see docs/security.md",
-                )
+            self._tell_of_the_key()
             return None
-        except (StripeFailed, OutOfTime):  # the log has it
+        except StripeFailed:  # the log has it
             return None
         with self._lock:
             self._known, self._known_at = offer, time.monotonic()
@@ -129,6 +123,15 @@ class Plans:
             "features": [feature["name"] for feature in product["marketing_features"]],
             "prices": [_price(price) for price in sold],
         }
+
+    def _tell_of_the_key(self) -> None:
+        if self._told.first("forbidden"):
+            log(
+                logging.ERROR,
+                "GET /plans has no prices: Stripe refuses them to STRIPE_SECRET_KEY",
+                cure="Give the key the permissions Products: read and Prices: read, "
+                "see docs/security.md",
+            )
 
     def _tell_of_nothing_sold(self, plan: Plan) -> None:
         if self._told.first(plan.name):

@@ -19,7 +19,7 @@ export type SessionUrl = Schemas['SessionUrl']
 /** What can go wrong before the service has answered, or instead of it. */
 export type ClientErrorCode = 'unreachable' | 'timeout' | 'bad_answer'
 
-/** The codes that a frontend can meet. */
+/** The codes that a frontend can meet; two of them are of services whose owners are organizations. */
 export type ErrorCode =
   | Exclude<Schemas['ErrorBody']['code'], 'invalid_signature' | 'invalid_payload'>
   | 'organization_required'

@@ -139,9 +139,9 @@ var english = {
     active: ["Active", "Renews on {date}.", "Renews by itself."],
     trialing: ["Trial", "Free until {date}, then paid.", "Free for a while, then paid."],
     ending: ["Ending", "Ends on {date}. Until then all of it is yours.", "Ends soon."],
-    payment_failed: ["Payment needed", "The last payment failed. Fix it to have {plan}."],
+    payment_failed: ["Payment needed", "The last payment failed. Fix it, and {plan} goes on."],
     first_payment_failed: ["Payment needed", "The first payment failed. Pay to start {plan}."],
-    paused_until_payment: ["Payment needed", "Paused until a payment arrives. Fix it to have {plan}."],
+    paused_until_payment: ["Payment needed", "Paused until a payment arrives. Then {plan} goes on."],
     paused: ["Paused", "Nothing is charged. Resume it under Manage billing."],
     ended: ["Ended", "Your subscription ended on {date}.", "Your subscription has ended."],
     never_began: ["Never began", "The first payment did not come, so nothing was charged."],
@@ -197,8 +197,7 @@ var english = {
   intervals: { day: "Daily", week: "Weekly", month: "Monthly", year: "Yearly" },
   howOften: "How often to pay",
   byUse: "by use",
-  askForPrice: "Price depends on the quantity",
-  trial: "{n} days free"
+  askForPrice: "Price depends on the quantity"
 };
 
 // src/describe.ts

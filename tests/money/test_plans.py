@@ -55,6 +55,17 @@ def test_name_description_and_features_are_the_products(world: World, service: S
     assert shown == ("Professional", None, ["Speed", "Space"])
 
 
+def test_of_several_products_that_of_the_first_price_that_is_sold_speaks(
+    world: World, make_service: MakeService
+) -> None:
+    service = make_service(plans=(Plan("pro", ("price_pro", "price_team", "price_other")),))
+    assert for_sale(service)["plans"][0]["name"] == "Pro"
+
+    world.stripe.prices["price_pro"]["active"] = False
+    service = make_service(plans=(Plan("pro", ("price_pro", "price_team", "price_other")),))
+    assert for_sale(service)["plans"][0]["name"] == "Team"
+
+
 def test_a_price_is_shown_as_stripe_has_it(world: World, service: Service) -> None:
     world.stripe.prices["price_pro"] |= {
         "lookup_key": "pro_monthly",

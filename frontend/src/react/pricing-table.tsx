@@ -156,7 +156,9 @@ function PlanAction({ plan, price, returnPath }: PlanActionProps) {
     return <p className="ps-current">{buttons.current}</p>
   }
   if (!subscription.can_manage_billing) return null
-  if (!subscription.subscribed) return <ManageBillingButton />
+  // What was given by hand has nothing at Stripe that could be changed.
+  const changeable = subscription.subscribed && subscription.status !== null
+  if (!changeable) return <ManageBillingButton />
   const flow = 'subscription_update_confirm' as const
   const request = { flow, price: price.price_id, ...back }
   return (

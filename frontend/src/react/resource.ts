@@ -22,7 +22,6 @@ export interface Resource<T> {
   reload(): Promise<void>
   /** Ask anew where somebody watches and the last answer is older. */
   renew(olderThanMs: number): void
-  set(data: T): void
 }
 
 const TRY_AGAIN_MS = 5_000
@@ -81,11 +80,6 @@ export function createResource<T>(ask: () => Promise<T>, initial?: T): Resource<
     reload,
     renew(olderThanMs) {
       if (listeners.size > 0 && !asking && Date.now() - askedAt > olderThanMs) void reload()
-    },
-    set(data) {
-      newest += 1
-      asking = false
-      become({ data, error: undefined, loading: false })
     },
   }
 }

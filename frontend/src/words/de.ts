@@ -12,9 +12,9 @@ export const german: Words = {
     active: ['Aktiv', 'Verlängert sich am {date}.', 'Verlängert sich von selbst.'],
     trialing: ['Probezeit', 'Kostenlos bis zum {date}, danach bezahlt.', 'Zuerst kostenlos, danach bezahlt.'],
     ending: ['Läuft aus', 'Endet am {date}. Bis dahin gehört Ihnen alles.', 'Endet bald.'],
-    payment_failed: ['Zahlung nötig', 'Die letzte Zahlung ist fehlgeschlagen. Bringen Sie sie in Ordnung, um {plan} zu haben.'],
+    payment_failed: ['Zahlung nötig', 'Die letzte Zahlung ist fehlgeschlagen. Bringen Sie sie in Ordnung, dann geht {plan} weiter.'],
     first_payment_failed: ['Zahlung nötig', 'Die erste Zahlung ist fehlgeschlagen. Mit einer Zahlung beginnt {plan}.'],
-    paused_until_payment: ['Zahlung nötig', 'Pausiert, bis eine Zahlung eintrifft. Bringen Sie sie in Ordnung, um {plan} zu haben.'],
+    paused_until_payment: ['Zahlung nötig', 'Pausiert, bis eine Zahlung eintrifft. Dann geht {plan} weiter.'],
     paused: ['Pausiert', 'Es wird nichts berechnet. Fortsetzen können Sie es unter „Abrechnung verwalten“.'],
     ended: ['Beendet', 'Ihr Abonnement endete am {date}.', 'Ihr Abonnement ist beendet.'],
     never_began: ['Nie begonnen', 'Die erste Zahlung kam nicht, also wurde nichts berechnet.'],
@@ -71,5 +71,4 @@ export const german: Words = {
   howOften: 'Wie oft zu zahlen ist',
   byUse: 'nach Verbrauch',
   askForPrice: 'Der Preis hängt von der Menge ab',
-  trial: '{n} Tage kostenlos',
 }

@@ -12,9 +12,9 @@ export const english: Words = {
     active: ['Active', 'Renews on {date}.', 'Renews by itself.'],
     trialing: ['Trial', 'Free until {date}, then paid.', 'Free for a while, then paid.'],
     ending: ['Ending', 'Ends on {date}. Until then all of it is yours.', 'Ends soon.'],
-    payment_failed: ['Payment needed', 'The last payment failed. Fix it to have {plan}.'],
+    payment_failed: ['Payment needed', 'The last payment failed. Fix it, and {plan} goes on.'],
     first_payment_failed: ['Payment needed', 'The first payment failed. Pay to start {plan}.'],
-    paused_until_payment: ['Payment needed', 'Paused until a payment arrives. Fix it to have {plan}.'],
+    paused_until_payment: ['Payment needed', 'Paused until a payment arrives. Then {plan} goes on.'],
     paused: ['Paused', 'Nothing is charged. Resume it under Manage billing.'],
     ended: ['Ended', 'Your subscription ended on {date}.', 'Your subscription has ended.'],
     never_began: ['Never began', 'The first payment did not come, so nothing was charged.'],
@@ -71,5 +71,4 @@ export const english: Words = {
   howOften: 'How often to pay',
   byUse: 'by use',
   askForPrice: 'Price depends on the quantity',
-  trial: '{n} days free',
 }

@@ -51,5 +51,4 @@ export interface Words {
   howOften: string
   byUse: string
   askForPrice: string
-  trial: string
 }
