@@ -164,9 +164,10 @@ def _sizes(found: Found, names: list[str]) -> str:
     grown = ", ".join(f"{mb:.0f} MB after {done:,}" for done, mb in _few(found["memory"]))
     return (
         "## Memory and start\n\n"
-        + _table(["", "PSS of two workers under load, MB", "cold start, s"], rows)
+        + _table(["", "PSS of two workers, MB", "cold start, s"], rows)
         + "Cold start: until the first 200 on `/healthz`, of one process in Node, of master and\n"
-        f"two workers in Python. This service over many requests, workers recycled: {grown}.\n\n"
+        f"two workers in Python. This service over many requests, workers recycled: {grown}.\n"
+        f"PSS was taken after the rounds with {FREE_CLIENTS} connections.\n\n"
     )
 
 

@@ -84,7 +84,6 @@ def measured(extent: Extent, folder: Path, installs: bool) -> dict[str, Any]:
             stack.enter_context(server)
         bench = Bench(servers, signer, ports, extent.users)
         found |= loaded(bench, servers, extent)
-        found["pss"] = {server.name: _two_of(server, bench, extent) for server in servers}
         print(f"{extent.requests:,} requests …")
         found["memory"] = trouble.memory(servers[0], bench, extent.requests)
         found["unknown_calls"] = log.read_text().count("unknown:")
@@ -101,6 +100,7 @@ def loaded(bench: Bench, servers: list[Server], extent: Extent) -> dict[str, Any
     print("Upstreams that cost nothing …")
     clients, seconds = rounds.FREE_CLIENTS, extent.seconds
     free = bench.compared(rounds.CALLS, clients, seconds, extent.rounds, floor=True)
+    pss = {server.name: _two_of(server, bench, extent) for server in servers}
     print("Each token once …")
     new = {s.name: bench.with_new_tokens(s, 50 * extent.warm_up // 10)
            for s in servers if s.name in (OURS, NEXTJS)}  # fmt: skip
@@ -114,7 +114,8 @@ def loaded(bench: Bench, servers: list[Server], extent: Extent) -> dict[str, Any
         )
     print("Stripe hangs …")
     hanging = trouble.hanging(servers[0], bench, seconds * 4)
-    return {"free": free, "new_tokens": new, "realistic": realistic, "hanging": hanging}
+    return {"free": free, "pss": pss, "new_tokens": new, "realistic": realistic,
+            "hanging": hanging}  # fmt: skip
 
 
 def cold_starts(servers: list[Server], times: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from bench.processes import Server
 from bench.rounds import CALLS, FREE_CLIENTS, Bench
 
 PROBES = ("/healthz", "/readyz", "/metrics")
-HANGING_CLIENTS, HANGING_PAUSE = 200, 1.0  # who call the portal; seconds between two of their calls
+HANGING_CLIENTS, HANGING_PAUSE = 100, 1.0  # who call the portal; seconds between two of their calls
 _PROBE_PAUSE = 0.05  # seconds between two probes of one path
 _PORTION = 2_000
 
