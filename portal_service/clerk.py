@@ -15,10 +15,11 @@ from typing import Any
 import jwt
 from jwt import PyJWK, PyJWKSet
 
+from portal_service import last_call
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
 from portal_service.log import log
-from portal_service.metrics import VENDOR_ERRORS
+from portal_service.metrics import KEYS_FETCHED, VENDOR_ERRORS
 from portal_service.transport import NO_ANSWER, Transport
 
 Claims = dict[str, Any]
@@ -181,7 +182,9 @@ class KeySet:
                 raise NoKeySet("no keys")
         except (*_GARBAGE, *NO_ANSWER, jwt.PyJWTError) as error:
             VENDOR_ERRORS.labels("clerk", type(error).__name__).inc()
-            log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__)
+            log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__,
+                **last_call.fields())  # fmt: skip
             return False
         self._keys, self._fetched_at = keys, time.monotonic()
+        KEYS_FETCHED.labels("clerk").set_to_current_time()
         return True

@@ -30,6 +30,9 @@ LAYERS: list[set[str]] = [
     {
         "subscription",
         "entitlement",
+        "deliveries",
+        "cors",
+        "last_call",
         "config",
         "config_values",
         "errors",
