@@ -94,6 +94,13 @@ def test_a_call_of_a_foreign_page_is_told(service: Service, log: Log) -> None:
     assert (line["kept_from_page"], line["origin"]) == ("origin", FOREIGN)
 
 
+def test_what_a_stranger_writes_as_an_origin_is_not_told(service: Service, log: Log) -> None:
+    service.call("GET", "/subscription", headers={"Origin": FOREIGN})
+    line = log.line("request")
+    assert line["kept_from_page"] == "origin"
+    assert "origin" not in line
+
+
 @pytest.mark.parametrize(
     "method, path, status",
     [
