@@ -69,6 +69,8 @@ def _finish(response: Response) -> Response:
 
 
 def _tell_refused_origin(response: Response) -> None:
+    if "Origin" not in request.headers:
+        return
     asked, answered = dict(request.headers), dict(response.headers)
     if reason := cors.refusal(request.method, asked, answered):
         REFUSED_ORIGINS.labels(reason).inc()
