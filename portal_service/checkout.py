@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from portal_service import deadline, inputs, open_session, owner
 from portal_service.entitlement import Account, customers_of, running_rows
 from portal_service.errors import ServiceError
+from portal_service.metrics import LOST_ROUNDS
 from portal_service.services import Services
 from portal_service.stripe_errors import (
     CustomerMissing,
@@ -172,7 +173,7 @@ def _new_customer(services: Services, clerk_owner_id: str, replaced: str | None)
                 )
             break
         except KeyInUse:
-            continue
+            LOST_ROUNDS.labels("customer").inc()
         except StripeFailed as error:
             if not error.replayed:
                 raise

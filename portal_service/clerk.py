@@ -15,11 +15,12 @@ import jwt
 from jwt import PyJWK, PyJWKSet
 from jwt.algorithms import RSAAlgorithm
 
+from portal_service import last_call
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
 from portal_service.known_tokens import Known, KnownTokens
 from portal_service.log import log
-from portal_service.metrics import VENDOR_ERRORS
+from portal_service.metrics import KEYS_FETCHED, VENDOR_ERRORS
 from portal_service.owner import ORGANIZATION, USER, ActiveOrganization
 from portal_service.transport import NO_ANSWER, Transport
 
@@ -208,7 +209,9 @@ class KeySet:
                 raise NoKeySet("no keys")
         except (*_GARBAGE, *NO_ANSWER, jwt.PyJWTError) as error:
             VENDOR_ERRORS.labels("clerk", type(error).__name__).inc()
-            log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__)
+            log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__,
+                **last_call.fields())  # fmt: skip
             return False
         self._keys, self._fetched_at = keys, time.monotonic()
+        KEYS_FETCHED.labels("clerk").set_to_current_time()
         return True

@@ -18,6 +18,7 @@ from typing import Any
 from portal_service import deadline
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
+from portal_service.metrics import LOST_ROUNDS
 from portal_service.owner import names_in
 from portal_service.services import Services
 from portal_service.stripe_errors import (
@@ -45,6 +46,7 @@ def url(services: Services, account: Account, customer: str, wanted: Params) -> 
     slot = _Slot()
     for again in deadline.rounds():
         if again:
+            LOST_ROUNDS.labels("session").inc()
             account = services.database.account(account.clerk_owner_id)
         # In this order: whoever pays in between is seen as a running subscription, or an open
         # session refuses to expire.

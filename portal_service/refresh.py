@@ -58,8 +58,7 @@ def account_of(services: Services, clerk_owner_id: str | None) -> Account:
     best = account.best_row
     if best and has_outlived_itself(best, datetime.now(UTC)) and _is_refreshed(services, best):
         account = services.database.account(clerk_owner_id)
-    if account.best_row:
-        services.mirror.reports.row(account.best_row)
+    services.mirror.reports.account(account)
     return account
 
 

@@ -4,19 +4,23 @@ that each of them wants, its failures as those that each of them knows.
 
 import json
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
 import stripe
 
 from portal_service import deadline
+from portal_service.metrics import VENDOR_RETRIES
 from portal_service.slots import NoSlot, TimedOut
-from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable
+from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, call_of
 
 _OF_HTTPX = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "portal_service"}
 # PostgREST's client wants to see the request, and whether it asked for a count.
 _NOWHERE = "http://supabase.invalid"
 _WITHOUT_COUNT = httpx.Request("GET", _NOWHERE)
+# Of the SDK's present question to Stripe.
+_attempts: ContextVar[int] = ContextVar("attempts", default=0)
 
 
 class SupabaseClient(httpx.Client):
@@ -86,6 +90,10 @@ class StripeTransport(stripe.HTTPClient):
         self._transport = transport
         self._timeout = timeout
 
+    def request_with_retries(self, *args: Any, **named: Any) -> tuple[str, int, Mapping[str, str]]:
+        _attempts.set(0)
+        return super().request_with_retries(*args, **named)
+
     def request(
         self,
         method: str,
@@ -96,6 +104,9 @@ class StripeTransport(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
         """Raises stripe.APIConnectionError; the SDK tries again where that may help."""
+        if _attempts.get():
+            VENDOR_RETRIES.labels("stripe", call_of(method.upper(), url)).inc()
+        _attempts.set(_attempts.get() + 1)
         sent = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
         try:
             answer = self._transport.ask(

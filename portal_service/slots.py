@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from portal_service.deadline import OutOfTime
 from portal_service.log import log
+from portal_service.metrics import VENDOR_RESTING
 
 TIMEOUTS_IN_A_ROW = 5
 REST_SECONDS = 5.0
@@ -173,11 +174,13 @@ def _note_timeout(vendor: _Vendor) -> None:
     if vendor.timeouts >= TIMEOUTS_IN_A_ROW:
         vendor.rests_until = time.monotonic() + REST_SECONDS
     if vendor.timeouts == TIMEOUTS_IN_A_ROW:
+        VENDOR_RESTING.labels(vendor.name).inc()
         log(logging.ERROR, "a vendor does not answer and is left alone", vendor=vendor.name)
 
 
 def _note_answer(vendor: _Vendor) -> None:
     if vendor.timeouts >= TIMEOUTS_IN_A_ROW:
+        VENDOR_RESTING.labels(vendor.name).dec()
         log(logging.WARNING, "a vendor answers again", vendor=vendor.name, refused=vendor.refused)
         vendor.refused = 0
     vendor.timeouts = 0

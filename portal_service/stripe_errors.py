@@ -10,6 +10,7 @@ from typing import Any
 
 import stripe
 
+from portal_service import last_call
 from portal_service.errors import ServiceError
 from portal_service.log import log, scrub
 from portal_service.metrics import VENDOR_ERRORS, error_label
@@ -101,6 +102,7 @@ def translated(
     log(
         level,
         "stripe call failed",
+        **last_call.fields(),
         answer=translated.code,
         status=error.http_status,
         stripe_type=type(error).__name__,

@@ -13,7 +13,7 @@ from postgrest import CountMethod
 from postgrest.exceptions import APIError
 from supabase import Client, ClientOptions, create_client
 
-from portal_service import deadline
+from portal_service import deadline, last_call
 from portal_service.config import Settings
 from portal_service.entitlement import Account, by_merit, is_ignored_row
 from portal_service.errors import ServiceError
@@ -224,7 +224,8 @@ class Database:
         VENDOR_ERRORS.labels("supabase", error_label(code)).inc()
         if code != _NOT_ASKED:  # which `slots` tells, in one line for many
             level = logging.INFO if code in _CONFLICTS else logging.ERROR
-            log(level, "supabase call failed", code=code, vendor_message=message)
+            about = last_call.fields()
+            log(level, "supabase call failed", **about, code=code, vendor_message=message)
         kind = ValueRefused if code[:2] in _REFUSALS and len(code) == 5 else DatabaseError
         return kind(code, message)
 

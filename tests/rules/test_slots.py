@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 from alone import Log
+from prometheus_client import REGISTRY
 from service_under_test import wait_until_waiting
 
 from portal_service import slots
@@ -133,6 +134,28 @@ def test_one_that_tries_in_vain_begins_the_rest_again(clock: Clock) -> None:
         pass
     with of.asking("stripe"):
         pass
+
+
+def test_a_rest_is_a_gauge_until_the_vendor_answers(clock: Clock) -> None:
+    def resting() -> float:
+        return REGISTRY.get_sample_value("portal_vendor_resting", {"vendor": "supabase"}) or 0.0
+
+    of, before = Slots(8), resting()
+    for _ in range(TIMEOUTS_IN_A_ROW + 1):
+        assert resting() == before
+        with pytest.raises((TimedOut, NoSlot)), of.asking("supabase"):
+            raise TimedOut()
+        if of._vendors["supabase"].timeouts >= TIMEOUTS_IN_A_ROW:
+            break
+    assert resting() == before + 1
+    clock.now += REST_SECONDS
+    with pytest.raises(TimedOut), of.asking("supabase"):
+        raise TimedOut()
+    assert resting() == before + 1
+    clock.now += REST_SECONDS
+    with of.asking("supabase"):
+        pass
+    assert resting() == before
 
 
 @pytest.mark.parametrize("between", [None, ConnectionError("refused")])

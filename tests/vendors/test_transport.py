@@ -373,6 +373,14 @@ def test_seconds_and_who_waits_are_counted(transport: Transport) -> None:
     assert sample("portal_vendor_in_flight", vendor="stripe") == 0.0
 
 
+def test_a_second_try_of_ours_is_counted(transport: Transport) -> None:
+    labels = {"vendor": "stripe", "call": "GET /v1/prices/{id}"}
+    before = sample("portal_vendor_retries_total", **labels)
+    with wire(resets, answers()) as server:
+        ask(transport, server, "/v1/prices/price_1")
+    assert sample("portal_vendor_retries_total", **labels) == before + 1
+
+
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
