@@ -13,6 +13,7 @@ import stripe
 from portal_service.errors import ServiceError
 from portal_service.log import log, scrub
 from portal_service.metrics import VENDOR_ERRORS, error_label
+from portal_service.slots import NoSlot
 
 _CURES = {
     "portal_not_configured": "Save the settings once in Stripe's dashboard, Settings > Billing > "
@@ -81,6 +82,8 @@ def translated(
     optional: that our key may not ask this is no fault, and whoever asked tells it.
     late: somebody else may have done it first, and then Stripe refuses it.
     """
+    if isinstance(error.__cause__, NoSlot):  # which `slots` tells, in one line for many
+        return StripeUnavailable()
     details = error.error
     code = getattr(details, "code", None) or error.code
     param = getattr(details, "param", None)

@@ -31,6 +31,7 @@ _REFUSALS = ("22", "23", "P0")
 # PostgREST and Postgres: a column, table or function that the migrations would have made, or a
 # schema of its own that is not exposed.
 _SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
+_NOT_ASKED = httpx.PoolTimeout.__name__  # no thread may wait for it now
 _PAGE = 500
 
 
@@ -213,8 +214,9 @@ class Database:
 
     def _failed(self, code: str, message: str) -> DatabaseError:
         VENDOR_ERRORS.labels("supabase", error_label(code)).inc()
-        level = logging.INFO if code in _CONFLICTS else logging.ERROR
-        log(level, "supabase call failed", code=code, vendor_message=message)
+        if code != _NOT_ASKED:  # which `slots` tells, in one line for many
+            level = logging.INFO if code in _CONFLICTS else logging.ERROR
+            log(level, "supabase call failed", code=code, vendor_message=message)
         kind = ValueRefused if code[:2] in _REFUSALS and len(code) == 5 else DatabaseError
         return kind(code, message)
 

@@ -94,8 +94,11 @@ class _Timed(HTTPConnection):
         return sock
 
     def getresponse(self) -> Any:
-        if _present.call is not None:
-            _present.call.socket = self.sock
+        call = _present.call
+        if call is not None:
+            call.socket = self.sock
+            if call.expired:  # before there was a socket that could be woken
+                call.expire()
         return super().getresponse()
 
 

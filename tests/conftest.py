@@ -1,5 +1,6 @@
 """The world and the service in it, which every kind of test may ask for."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--wheel", "build the wheel, install it, use it"),
     ):
         parser.addoption(option, action="store_true", help=what)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait as well."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_report_header() -> str:

@@ -23,13 +23,20 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
 
 
-def in_a_worker(place: str, work: Callable[[], None], *, killed: bool = False) -> None:
-    """Forks, as Gunicorn does, and works."""
+def forked(work: Callable[[], object]) -> int:
+    """Forks, as Gunicorn does; the child ends with its work, and whatever holds it up in time."""
     if (pid := os.fork()) == 0:
-        sit(place)
-        work()
-        os.kill(os.getpid(), signal.SIGKILL if killed else signal.SIGTERM)
-    os.waitpid(pid, 0)
+        signal.alarm(60)
+        try:
+            work()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return pid
+
+
+def in_a_worker(place: str, work: Callable[[], None]) -> None:
+    """A worker of that place, which is killed after its work."""
+    os.waitpid(forked(lambda: (sit(place), work())), 0)
 
 
 def total(folder: Path, name: str) -> float:
@@ -57,7 +64,7 @@ def test_what_a_killed_worker_was_at_is_forgotten(tmp_path: Path) -> None:
     folder = begin(1, [str(tmp_path)])
     assert folder is not None
     gauge = Gauge("waiting", "x", multiprocess_mode="livesum", registry=CollectorRegistry())
-    in_a_worker(folder.take_place([]), gauge.inc, killed=True)
+    in_a_worker(folder.take_place([]), gauge.inc)
     assert total(folder.path, "waiting") == 1
     in_a_worker(folder.take_place([]), lambda: gauge.inc(0))
     assert total(folder.path, "waiting") == 0
@@ -120,10 +127,8 @@ def test_a_folder_is_in_use_as_long_as_a_worker_lives(tmp_path: Path) -> None:
     folder = begin(1, [str(tmp_path)])
     assert folder is not None
     begun, ended = os.pipe()
-    if (pid := os.fork()) == 0:  # a worker that outlives its master
-        os.close(ended)
-        os.read(begun, 1)
-        os._exit(0)
+    # A worker that outlives its master.
+    pid = forked(lambda: (os.close(ended), os.read(begun, 1)))
     os.close(begun)
     os.close(folder._lock)
     metrics_folder._sweep(str(tmp_path))

@@ -105,13 +105,14 @@ def test_fifty_recycled_workers_leave_nothing_and_lose_no_count(
 
     def served() -> bool:
         try:
-            return http.get(gunicorn.url + "/openapi.json").status_code == 200
+            return http.get(gunicorn.url + "/openapi.json", timeout=10).status_code == 200
         except httpx.TransportError:
             return False  # the worker was just leaving
 
     asked = answered = 0
     while answered < 50:
         asked += 1
+        assert asked < 500, gunicorn.last_words()
         answered += served()
     (folder,) = metrics_folders(gunicorn)
     files = sorted(os.listdir(folder))

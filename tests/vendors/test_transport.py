@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,9 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client import REGISTRY
+from urllib3.connection import HTTPConnection
 from wire import OK, Wire, answers, blackhole, drips, resets, wire
 
-from portal_service import deadline
+from portal_service import deadline, wall_clock
 from portal_service.sdk_transports import StripeTransport, SupabaseTransport
 from portal_service.slots import NoSlot, Slots, TimedOut
 from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, template
@@ -112,6 +114,34 @@ def test_stripes_sdk_reads_it(transport: Transport) -> None:
 def test_an_answer_that_drips_ends_in_time(transport: Transport, behaviour) -> None:
     with wire(behaviour) as server, pytest.raises(TimedOut):
         ask(transport, server, timeout=SHORT)
+
+
+def test_a_time_that_ended_while_the_request_was_sent_counts(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = HTTPConnection.request
+
+    def until_its_end(self: HTTPConnection, *args: Any, **more: Any) -> None:
+        send(self, *args, **more)
+        wall_clock._present.call.expire()
+
+    monkeypatch.setattr(HTTPConnection, "request", until_its_end)
+    hung_up = threading.Event()
+
+    def waits(connection: socket.socket) -> bool:
+        connection.settimeout(60)
+        try:
+            connection.recv(1)
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            pass
+        hung_up.set()
+        return False
+
+    with wire(waits) as server, pytest.raises(TimedOut):
+        ask(transport, server, timeout=60)
+    assert hung_up.wait(30)
 
 
 def test_what_is_left_of_the_budget_counts_where_it_is_less(transport: Transport) -> None:
