@@ -65,6 +65,12 @@ class Catalogue:
         price = self._price(price_id) or {}
         return (price.get("recurring") or {}).get("usage_type") == "metered"
 
+    def price(self, price_id: str) -> StripeObject | None:
+        """A price as it was at most five minutes ago; None where Stripe has none, nothing in it
+        where the key may not read prices. Raises StripeUnavailable, OutOfTime.
+        """
+        return self._price(price_id)
+
     def problems(self) -> list[Problem]:
         """What in the settings does not exist at Stripe, under this key, or is archived. A plan's
         first price is what checkout sells by default; others may be archived.

@@ -90,6 +90,11 @@ def _limiter(uri: str) -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(storage_from_string(uri, **seconds))
 
 
+def services_of(app: App) -> Services:
+    """Those that were attached to an app."""
+    return app.extensions[_EXTENSION]  # type: ignore[no-any-return]
+
+
 def current_services() -> Services:
     """Those of the app that answers the present request."""
-    return current_app.extensions[_EXTENSION]  # type: ignore[no-any-return]
+    return services_of(current_app)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import stripe.params as p
+from stripe.params.v2.core import EventDestinationListParams
 
-from sandbox.stripe import checkout, portal, products, shapes, subscriptions
+from sandbox.stripe import checkout, endpoints, portal, products, shapes, subscriptions
 from sandbox.stripe import resources as r
 from sandbox.stripe.errors import unknown_here
 from sandbox.stripe.expand import expanded
@@ -190,7 +191,14 @@ CALLS = (
         "/v1/webhook_endpoints",
         p.WebhookEndpointListParams,
         PAGING,
-        r.list_webhook_endpoints,
+        endpoints.list_webhook_endpoints,
+    ),
+    Call(
+        "GET",
+        "/v2/core/event_destinations",
+        EventDestinationListParams,
+        "include limit",
+        endpoints.list_event_destinations,
     ),
 )
 
@@ -202,6 +210,6 @@ def answer(state: StripeState, call: Call, params: Json, version: str, **ids: st
         checkout.expire_overdue(state)
         found = shapes.shown(call.answer(state, params, **ids))
         found = expanded(state, found, params.get("expand") or [])
-    if found["object"] == "list":
+    if isinstance(found.get("data"), list):
         found["data"] = [shapes.in_version(each, version) for each in found["data"]]
     return shapes.in_version(found, version)
