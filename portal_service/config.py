@@ -202,9 +202,16 @@ class Settings:
         return bool(given.get("trial_period_days") or given.get("trial_end"))
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Raises ConfigError naming every variable that is missing or malformed."""
-        settings, problems = cls.collect(environ)
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, assumed: Mapping[str, str] | None = None
+    ) -> "Settings":
+        """Raises ConfigError naming every variable that is missing or malformed.
+
+        assumed: for variables that are not set, where what is to be done does not need them.
+        """
+        environ = os.environ if environ is None else environ
+        unset = {n: v for n, v in (assumed or {}).items() if not environ.get(n, "").strip()}
+        settings, problems = cls.collect({**environ, **unset})
         if settings is None:
             raise ConfigError(problems)
         return settings

@@ -52,6 +52,18 @@ class StripeSetup(Stripe):
         """Raises KeyForbidden."""
         return self._listed(lambda c, p, o: c.v1.webhook_endpoints.list(p, o))
 
+    def create_webhook_endpoint(self, params: Any) -> StripeObject:
+        """The only answer that has its `secret`. Raises KeyForbidden, StripeRefused."""
+        return self._object(lambda c, o: c.v1.webhook_endpoints.create(params, o))
+
+    def update_webhook_endpoint(self, endpoint_id: str, params: Any) -> None:
+        """Raises KeyForbidden, NotAtStripe."""
+        self._call(lambda c, o: c.v1.webhook_endpoints.update(endpoint_id, params, o))
+
+    def delete_webhook_endpoint(self, endpoint_id: str) -> None:
+        """Raises KeyForbidden, NotAtStripe."""
+        self._call(lambda c, o: c.v1.webhook_endpoints.delete(endpoint_id, {}, o))
+
     def thin_destinations(self) -> list[StripeObject]:
         """The event destinations that get thin events at an address. Raises KeyForbidden."""
         params: Any = {"include": ["webhook_endpoint.url"], "limit": 100}

@@ -5,8 +5,9 @@ from portal_service.commands.link import link
 from portal_service.commands.migrate import migrate
 from portal_service.commands.replay import replay
 from portal_service.commands.sync import sync
+from portal_service.commands.webhook import webhook
 
 # `portal-service …` has these too, and `serve`.
-COMMANDS = (check, link, migrate, replay, sync)
+COMMANDS = (check, link, migrate, replay, sync, webhook)
 
-__all__ = ["COMMANDS", "check", "link", "migrate", "replay", "sync"]
+__all__ = ["COMMANDS", "check", "link", "migrate", "replay", "sync", "webhook"]

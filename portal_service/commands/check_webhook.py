@@ -70,7 +70,7 @@ def _no_endpoint(subject: Subject, known: list[StripeObject]) -> Finding:
     return red(
         "webhook_endpoint",
         f"Stripe has no endpoint {wanted} in {subject.settings.mode} mode (there is: {there})",
-        f"Add {wanted} in Developers > Webhooks, with API version {API_VERSION}",
+        f"portal-service webhook {wanted}",
     )
 
 
@@ -81,7 +81,7 @@ def _endpoint(subject: Subject, endpoint: StripeObject) -> Iterator[Finding]:
         yield red(
             "webhook_status",
             f"{url} is {endpoint['status']}: Stripe sends it nothing, and tries nothing again",
-            "Enable it in Developers > Webhooks, then run portal-service sync",
+            f"portal-service webhook {url} enables it; then run portal-service sync",
         )
     yield _events(url, set(endpoint["enabled_events"]), USED_EVENTS)
     yield _release(url, endpoint["api_version"])
@@ -114,7 +114,7 @@ def _events(url: str, enabled: set[str], wanted: frozenset[str] | set[str]) -> F
     return say(
         "webhook_events",
         f"{url} does not get {', '.join(sorted(missing))}",
-        "Add them in Developers > Webhooks, then run portal-service sync",
+        f"portal-service webhook {url} adds them; then run portal-service sync",
     )
 
 
@@ -126,7 +126,7 @@ def _release(url: str, version: str | None) -> Finding:
     return yellow(
         "webhook_release",
         f"{url} speaks {spoken}, not {API_VERSION}: each event costs a call to Stripe",
-        f"Stripe can't change it: add another endpoint with {API_VERSION}, then delete this one",
+        f"portal-service webhook {url} --rotate",
     )
 
 
@@ -138,7 +138,8 @@ def _twins(urls: list[str]) -> Iterator[Finding]:
             "webhook_twins",
             f"Several endpoints have the address {', '.join(twice)}: each event comes twice, "
             "signed with different secrets",
-            "List all their secrets in STRIPE_WEBHOOK_SECRET, then delete all but one",
+            "List all their secrets in STRIPE_WEBHOOK_SECRET, then delete all but one: "
+            "portal-service webhook … --remove we_…",
         )
     elif len(urls) > 1:
         yield yellow(

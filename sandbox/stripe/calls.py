@@ -194,6 +194,27 @@ CALLS = (
         endpoints.list_webhook_endpoints,
     ),
     Call(
+        "POST",
+        "/v1/webhook_endpoints",
+        p.WebhookEndpointCreateParams,
+        "api_version description enabled_events expand metadata url",
+        endpoints.create_webhook_endpoint,
+    ),
+    Call(
+        "POST",
+        "/v1/webhook_endpoints/<id>",
+        p.WebhookEndpointUpdateParams,
+        "description disabled enabled_events expand metadata url",
+        endpoints.update_webhook_endpoint,
+    ),
+    Call(
+        "DELETE",
+        "/v1/webhook_endpoints/<id>",
+        p.WebhookEndpointDeleteParams,
+        "",
+        endpoints.delete_webhook_endpoint,
+    ),
+    Call(
         "GET",
         "/v2/core/event_destinations",
         EventDestinationListParams,

@@ -5,7 +5,8 @@ from typing import Any
 
 from sandbox.stripe import shapes
 from sandbox.stripe.account import Account
-from sandbox.stripe.lists import page
+from sandbox.stripe.errors import StripeError
+from sandbox.stripe.lists import page, stored
 
 Json = dict[str, Any]
 
@@ -64,6 +65,38 @@ def all_endpoints(account: Account) -> list[Json]:
 
 def list_webhook_endpoints(account: Account, params: Json) -> Json:
     return page("/v1/webhook_endpoints", "webhook_endpoint", all_endpoints(account), params)
+
+
+def create_webhook_endpoint(account: Account, params: Json) -> Json:
+    """The answer alone has the secret. Live mode wants https, as Stripe does."""
+    fields = {name: value for name, value in params.items() if name != "expand"}
+    _check_url(account, fields["url"])
+    fields.setdefault("api_version", shapes.API_VERSION)
+    made = endpoint(account, shapes.new_id("we", 23), **fields)
+    account.webhook_endpoints[made["id"]] = made
+    return {**made, "secret": "whsec_" + shapes.new_id("made", 31)}
+
+
+def update_webhook_endpoint(account: Account, params: Json, id: str) -> Json:
+    found = stored(account, account.webhook_endpoints, "webhook_endpoint", id, "id", 404)
+    changes = {name: value for name, value in params.items() if name != "expand"}
+    if "disabled" in changes:
+        found["status"] = "disabled" if changes.pop("disabled") else "enabled"
+    if "url" in changes:
+        _check_url(account, changes["url"])
+    found.update(changes)
+    return found
+
+
+def delete_webhook_endpoint(account: Account, params: Json, id: str) -> Json:
+    stored(account, account.webhook_endpoints, "webhook_endpoint", id, "id", 404)
+    del account.webhook_endpoints[id]
+    return {"id": id, "object": "webhook_endpoint", "deleted": True}
+
+
+def _check_url(account: Account, url: str) -> None:
+    if account.livemode and not url.startswith("https://"):
+        raise StripeError("Invalid URL: URLs must be https in live mode.", param="url")
 
 
 def list_event_destinations(account: Account, params: Json) -> Json:

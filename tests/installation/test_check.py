@@ -113,7 +113,7 @@ def test_people_see_what_is_wrong_first_with_its_cure(installation: Installation
     result = installation.run("check")
     first, cure, *_, last = result.stdout.splitlines()
     assert first.split()[:2] == ["red", "webhook_endpoint"]
-    assert cure.strip().startswith("→ Add https://")
+    assert cure.strip().startswith("→ portal-service webhook https://")
     assert last == "1 red, 0 yellow, " + last.rpartition(", ")[2]
 
 
