@@ -16,6 +16,7 @@ from portal_service.config import Settings
 from portal_service.mirror import Mirror
 from portal_service.once import Once
 from portal_service.plans import Catalogue
+from portal_service.portal_choice import PortalChoice
 from portal_service.single_flight import SingleFlight
 from portal_service.slots import NoSlot, Slots
 from portal_service.stripe_api import Stripe
@@ -36,6 +37,7 @@ class Services:
     clerk: Clerk
     mirror: Mirror
     catalogue: Catalogue
+    portal_choice: PortalChoice
     limiter: FixedWindowRateLimiter
     refreshes: SingleFlight[None]  # under way, each of one owner, or of one outlived row
     outlived: Once  # the rows past their own date that Stripe was asked about
@@ -54,6 +56,7 @@ class Services:
             Clerk(settings, transport),
             mirror,
             Catalogue(settings, stripe),
+            PortalChoice(settings, stripe),
             _limiter(settings.rate_limit_storage_uri),
             SingleFlight(waiting),
             Once(_OUTLIVED_AGAIN_SECONDS),
@@ -68,6 +71,7 @@ class Services:
                 self.clerk.key_set.probe()
         self.database.connect()
         self.stripe.connect()
+        self.portal_choice.known()  # which begins to look
 
     def attach(self, app: App) -> None:
         app.extensions[_EXTENSION] = self

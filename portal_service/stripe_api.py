@@ -22,6 +22,9 @@ from portal_service.stripe_errors import (
 from portal_service.subscription import StripeObject, has_more_items
 from portal_service.transport import Transport
 
+# Metadata of the portal configuration that `portal configure` made.
+OUR_CONFIGURATION = {"made_by": "portal_service"}
+
 T = TypeVar("T")
 Retrying = Callable[[Callable[[], Any]], Any]
 
@@ -128,6 +131,15 @@ class Stripe:
             optional=True,
         )
 
+    def portal_configurations(self) -> list[StripeObject]:
+        """The active ones, with the products between which customers may switch.
+
+        Raises KeyForbidden.
+        """
+        params = {"active": True, "expand": ["data.features.subscription_update.products"]}
+        pages = self._pages(lambda c, p, o: c.v1.billing_portal.configurations.list(p, o), params)
+        return [one.to_dict() for page in pages for one in page.data]
+
     def create_portal_session(self, params: Any) -> str:
         """The URL of a new session: a credential, never to be logged.
 
@@ -222,6 +234,10 @@ class Stripe:
         """One, where the first attempt leaves time for another."""
         left = deadline.remaining()
         return int(left is None or left > self._settings.stripe_timeout + _RETRY_PAUSE_SECONDS)
+
+
+def is_our_configuration(configuration: StripeObject) -> bool:
+    return OUR_CONFIGURATION.items() <= dict(configuration.get("metadata") or {}).items()
 
 
 def _date(answer: Any) -> datetime | None:

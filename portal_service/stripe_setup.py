@@ -21,10 +21,16 @@ from portal_service.transport import Transport
 
 # The release of Stripe's API that we read, and so the one for our endpoint's events.
 API_VERSION = stripe.api_version
+# Names, types and enumerations of a portal configuration in that release.
+PORTAL_PARAMETERS = stripe.params.billing_portal.ConfigurationCreateParams
+# Of these what is ours, and the options that the SDK counts among them.
+NOT_IN_THE_FILE = frozenset({"metadata", "expand", *stripe.RequestOptions.__annotations__})
 
 
 class StripeSetup(Stripe):
-    """operator_key: where the service's own may not see or change these things.
+    """mode: of the key.
+
+    operator_key: where the service's own may not see or change these things.
 
     transport: the process' own, else one for this alone.
     """
@@ -38,6 +44,7 @@ class StripeSetup(Stripe):
         if operator_key:
             settings = replace(settings, stripe_secret_key=operator_key)
         super().__init__(settings, transport=transport)
+        self.mode = settings.mode
 
     def date(self) -> datetime | None:
         """The present moment on Stripe's clock."""
@@ -71,16 +78,14 @@ class StripeSetup(Stripe):
         found = [one.to_dict() for one in page.data]
         return [one for one in found if one["event_payload"] == "thin" and one["webhook_endpoint"]]
 
-    def portal_configurations(self) -> list[StripeObject]:
-        """The active ones, with the products between which customers may switch.
+    def create_portal_configuration(self, params: Any) -> StripeObject:
+        """Raises KeyForbidden, StripeRefused."""
+        return self._object(lambda c, o: c.v1.billing_portal.configurations.create(params, o))
 
-        Raises KeyForbidden.
-        """
-        products = ["data.features.subscription_update.products"]
-        return self._listed(
-            lambda c, p, o: c.v1.billing_portal.configurations.list(p, o),
-            active=True,
-            expand=products,
+    def update_portal_configuration(self, configuration_id: str, params: Any) -> None:
+        """Raises KeyForbidden, NotAtStripe, StripeRefused."""
+        self._call(
+            lambda c, o: c.v1.billing_portal.configurations.update(configuration_id, params, o)
         )
 
     def _listed(self, ask: Any, **params: Any) -> list[StripeObject]:

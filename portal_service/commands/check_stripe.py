@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from portal_service.commands.account import AnotherAccount, refuse_another_account
 from portal_service.commands.findings import Check, Finding, Subject, green, red, yellow
 from portal_service.plans import Problem
+from portal_service.stripe_api import is_our_configuration
 from portal_service.stripe_errors import KeyForbidden, NotAtStripe
 from portal_service.stripe_permissions import PERMISSIONS, KeyUnknown, Permissions
 from portal_service.subscription import StripeObject
@@ -157,13 +158,22 @@ def _portal(subject: Subject) -> Iterator[Finding]:
         all_of_them = subject.setup.portal_configurations()
     except KeyForbidden:
         return  # which `permissions` says
-    chosen = [c for c in all_of_them if (c["id"] == wanted if wanted else c["is_default"])]
+    ours = [c for c in all_of_them if is_our_configuration(c)]
+    default = [c for c in all_of_them if c["is_default"]]
+    chosen = [c for c in all_of_them if c["id"] == wanted] if wanted else ours or default
+    if len(ours) > 1 and not wanted:
+        names = ", ".join(c["id"] for c in ours)
+        yield yellow(
+            "portal_configuration",
+            f"Several carry the mark of portal-service configure: {names}",
+            "Archive all but one, or name one in STRIPE_PORTAL_CONFIGURATION",
+        )
     if not chosen:
         yield red(
             "portal_configuration",
             f"The portal was never configured in {subject.settings.mode} mode: nobody can open it",
-            "Save the settings once in Settings > Billing > Customer portal (for this mode), or "
-            "set STRIPE_PORTAL_CONFIGURATION",
+            "portal-service configure, or save the settings once in Settings > Billing > Customer "
+            "portal (for this mode)",
         )
         return
     fine = True
@@ -184,7 +194,7 @@ def _offers(subject: Subject, configuration: StripeObject) -> Iterator[Finding]:
             yield yellow(
                 "portal_features",
                 f"Customers can't {lost} in the portal ({feature} is off)",
-                "Switch it on in Settings > Billing > Customer portal",
+                "Switch it on in portal.toml (portal-service configure), or in the dashboard",
             )
     sold = _switchable_prices(subject)
     if len(sold) < 2:
@@ -196,7 +206,7 @@ def _offers(subject: Subject, configuration: StripeObject) -> Iterator[Finding]:
         yield yellow(
             "portal_prices",
             f"Customers can't switch to {', '.join(missing)} in the portal",
-            "Add what is missing in Settings > Billing > Customer portal > Subscriptions",
+            "portal-service configure adds them; or Settings > Billing > Customer portal",
         )
 
 

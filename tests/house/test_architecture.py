@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"open_session"},
     {"readiness"},
     {"services"},
-    {"mirror", "plans"},
+    {"mirror", "plans", "portal_choice"},
     {"whose"},
     {"stripe_permissions", "stripe_setup"},
     {"supabase_db", "stripe_api", "clerk"},
