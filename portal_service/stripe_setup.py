@@ -78,6 +78,22 @@ class StripeSetup(Stripe):
         found = [one.to_dict() for one in page.data]
         return [one for one in found if one["event_payload"] == "thin" and one["webhook_endpoint"]]
 
+    def create_thin_destination(self, params: Any) -> StripeObject:
+        """The only answer that has its `webhook_endpoint.signing_secret`. Raises KeyForbidden."""
+        return self._object(lambda c, o: c.v2.core.event_destinations.create(params, o))
+
+    def update_thin_destination(self, destination_id: str, params: Any) -> None:
+        """Raises KeyForbidden, NotAtStripe."""
+        self._call(lambda c, o: c.v2.core.event_destinations.update(destination_id, params, o))
+
+    def enable_thin_destination(self, destination_id: str) -> None:
+        """Raises KeyForbidden, NotAtStripe."""
+        self._call(lambda c, o: c.v2.core.event_destinations.enable(destination_id, {}, o))
+
+    def delete_thin_destination(self, destination_id: str) -> None:
+        """Raises KeyForbidden, NotAtStripe."""
+        self._call(lambda c, o: c.v2.core.event_destinations.delete(destination_id, {}, o))
+
     def create_portal_configuration(self, params: Any) -> StripeObject:
         """Raises KeyForbidden, StripeRefused."""
         return self._object(lambda c, o: c.v1.billing_portal.configurations.create(params, o))

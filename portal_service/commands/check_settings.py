@@ -28,17 +28,18 @@ def _modes(subject: Subject) -> Iterator[Finding]:
 def _app_url(subject: Subject) -> Iterator[Finding]:
     settings = subject.settings
     parts = urlsplit(settings.app_url)
-    if parts.scheme == "http" and (settings.livemode or parts.hostname not in _LOOPBACK):
-        yield yellow(
-            "app_url",
-            f"APP_URL is {settings.app_url}: people come back from paying without TLS",
-            "Write https:// into APP_URL",
-        )
-    elif settings.livemode and parts.hostname in _LOOPBACK:
+    is_here = parts.hostname in _LOOPBACK
+    if settings.livemode and is_here:
         yield red(
             "app_url",
             f"APP_URL is {settings.app_url}: who has paid comes back to their own machine",
             "Set APP_URL to the address of your app",
+        )
+    elif parts.scheme == "http" and not is_here:
+        yield yellow(
+            "app_url",
+            f"APP_URL is {settings.app_url}: people come back from paying without TLS",
+            "Write https:// into APP_URL",
         )
     else:
         yield green("app_url", f"{', '.join(settings.origins)} may call")

@@ -100,7 +100,7 @@ def _destination(destination: StripeObject) -> Iterator[Finding]:
         yield red(
             "webhook_status",
             f"{url} is {destination['status']}: Stripe sends it nothing",
-            "Enable it in Developers > Webhooks, then run portal-service sync",
+            f"portal-service webhook {url} --thin enables it; then run portal-service sync",
         )
     wanted = {f"v1.{name}" for name in USED_EVENTS}
     yield _events(url, set(destination["enabled_events"]), wanted)
@@ -110,11 +110,12 @@ def _events(url: str, enabled: set[str], wanted: frozenset[str] | set[str]) -> F
     missing = set() if "*" in enabled else set(wanted) - enabled
     if not missing:
         return green("webhook_events", f"{url} gets all that we use")
+    thin = "" if USED_EVENTS & wanted else " --thin"
     say = red if {name.removeprefix("v1.") for name in missing} & _NEEDED else yellow
     return say(
         "webhook_events",
         f"{url} does not get {', '.join(sorted(missing))}",
-        f"portal-service webhook {url} adds them; then run portal-service sync",
+        f"portal-service webhook {url}{thin} adds them; then run portal-service sync",
     )
 
 

@@ -14,22 +14,21 @@ from urllib.parse import urlsplit
 import click
 
 from portal_service.commands.env_file import EnvFile
+from portal_service.commands.event_ways import Snapshots, Thin, Way
 from portal_service.commands.operator import failed, settings_for, setup_for, with_operator_key
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
-from portal_service.events import USED_EVENTS
-from portal_service.stripe_setup import API_VERSION, StripeSetup
 from portal_service.subscription import StripeObject
 
 _VARIABLE = "STRIPE_WEBHOOK_SECRET"
-_PERMISSION = "Webhook Endpoints: write"
+_PERMISSION = "Webhook Endpoints: write (Event Destinations: write for --thin)"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_MADE_BY = "portal_service"
 
 
 @click.command()
 @click.argument("address", metavar="https://…")
 @click.option("--rotate", is_flag=True, help="Make another endpoint beside the one that is there.")
+@click.option("--thin", is_flag=True, help="An event destination with thin events instead.")
 @click.option("--remove", metavar="we_…", help="Delete this endpoint; another one must be there.")
 @click.option(
     "--env-file",
@@ -43,6 +42,7 @@ def webhook(
     context: click.Context,
     address: str,
     rotate: bool,
+    thin: bool,
     remove: str | None,
     env_file: Path | None,
     yes: bool,
@@ -56,16 +56,17 @@ def webhook(
     settings = settings_for(context, operator_key)
     url = _checked(address, settings)
     setup = setup_for(settings, operator_key)
+    way: Way = Thin(setup) if thin else Snapshots(setup)
     try:
-        there = [one for one in setup.webhook_endpoints() if one["url"].rstrip("/") == url]
+        there = way.at(url)
         if remove:
-            _remove(setup, there, remove, yes)
+            _remove(way, there, remove, yes)
         elif not there:
-            _make(setup, url, [], env_file)
+            _make(way, url, [], env_file)
         elif rotate:
-            _rotate(setup, url, there, env_file)
+            _rotate(way, url, there, env_file)
         else:
-            _mend(setup, there, yes)
+            _mend(way, there, yes)
     except ServiceError as error:
         raise failed(error, _PERMISSION) from error
 
@@ -85,37 +86,29 @@ def _checked(address: str, settings: Settings) -> str:
     return f"{parts.scheme}://{parts.netloc}{ours}"
 
 
-def _make(
-    setup: StripeSetup, url: str, beside: list[StripeObject], env_file: Path | None
-) -> StripeObject:
-    """A new endpoint whose secret is somewhere, or none."""
+def _make(way: Way, url: str, beside: list[StripeObject], env_file: Path | None) -> str:
+    """The id of a new endpoint whose secret is somewhere; or there is none."""
     try:
         file = EnvFile(env_file) if env_file else None
-        with _all_or_nothing(setup) as run:
-            made = setup.create_webhook_endpoint(
-                {
-                    "url": url,
-                    "enabled_events": sorted(USED_EVENTS),
-                    "api_version": API_VERSION,
-                    "metadata": {"made_by": _MADE_BY, "run": run},
-                }
-            )
+        with _all_or_nothing(way) as run:
+            made, secret = way.make(url, run)
             if file is None:
-                click.echo(f"{_VARIABLE}={made['secret']}")
+                click.echo(f"{_VARIABLE}={secret}")
             else:
                 before = file.get(_VARIABLE) if beside else None
-                file.set(_VARIABLE, ",".join(filter(None, [made["secret"], before])))
+                file.set(_VARIABLE, ",".join(filter(None, [secret, before])))
     except OSError as error:
         raise click.ClickException(
             f"{error.filename or env_file}: {error.strerror or error}. Nothing was changed."
         ) from error
     where = f"its secret is in {env_file}" if env_file else "its secret is above, and never again"
-    click.echo(f"Made {made['id']} for {url} with {API_VERSION}; {where}.", err=True)
+    what = f"API version {way.version}" if way.version else "thin events"
+    click.echo(f"Made {made} for {url} with {what}; {where}.", err=True)
     return made
 
 
 @contextmanager
-def _all_or_nothing(setup: StripeSetup) -> Iterator[str]:
+def _all_or_nothing(way: Way) -> Iterator[str]:
     """Takes back what was made where its secret was not told: also after Ctrl-C, when Stripe may
     have made it and we don't know its id. Gives a word that tells it from others.
     """
@@ -125,34 +118,33 @@ def _all_or_nothing(setup: StripeSetup) -> Iterator[str]:
     except BaseException:
         click.echo("Taking back what was made at Stripe …", err=True)
         try:
-            for one in setup.webhook_endpoints():
-                if (one.get("metadata") or {}).get("run") == run:
-                    setup.delete_webhook_endpoint(one["id"])
+            for one in way.marked(run):
+                way.delete(one)
         except ServiceError:
             click.echo(f"Not possible now: delete the endpoint with metadata run={run}.", err=True)
         raise
 
 
-def _rotate(setup: StripeSetup, url: str, there: list[StripeObject], env_file: Path | None) -> None:
+def _rotate(way: Way, url: str, there: list[StripeObject], env_file: Path | None) -> None:
     if len(there) > 1:
         names = ", ".join(one["id"] for one in there)
         raise click.ClickException(
             f"There are several already: {names}. Delete the older ones first, with --remove."
         )
-    (old,) = there
-    made = _make(setup, url, there, env_file)
+    (old,), thin = there, way.version is None
+    made = _make(way, url, there, env_file)
     click.echo(
         "\n1. Configure both secrets, the new one first: "
-        f"{_VARIABLE}=<that of {made['id']}>,<that of {old['id']}>\n"
+        f"{_VARIABLE}=<that of {made}>,<that of {old['id']}>\n"
         "2. Replace the replicas. Until then deliveries of the new endpoint are refused; Stripe "
         "sends them again.\n"
-        f"3. portal-service webhook {url} --remove {old['id']}\n"
+        f"3. portal-service webhook {url}{' --thin' if thin else ''} --remove {old['id']}\n"
         "4. Configure the new secret alone.",
         err=True,
     )
 
 
-def _remove(setup: StripeSetup, there: list[StripeObject], gone: str, yes: bool) -> None:
+def _remove(way: Way, there: list[StripeObject], gone: str, yes: bool) -> None:
     if gone not in {one["id"] for one in there}:
         raise click.ClickException(f"{gone} is no endpoint of this address.")
     stays = [one["id"] for one in there if one["id"] != gone and one["status"] == "enabled"]
@@ -162,29 +154,26 @@ def _remove(setup: StripeSetup, there: list[StripeObject], gone: str, yes: bool)
         )
     if not yes and sys.stdin.isatty():
         click.confirm(f"Delete {gone}? {', '.join(stays)} stays.", abort=True)
-    setup.delete_webhook_endpoint(gone)
+    way.delete(gone)
     click.echo(f"Deleted {gone}. {', '.join(stays)} stays.")
 
 
-def _mend(setup: StripeSetup, there: list[StripeObject], yes: bool) -> None:
+def _mend(way: Way, there: list[StripeObject], yes: bool) -> None:
     """Add what the endpoint lacks; never take away what the team has beside it."""
     is_whole = len(there) == 1
     for one in there:
-        is_whole &= one["api_version"] == API_VERSION
-        click.echo(f"{one['id']} is there, with {one['api_version'] or 'the default version'}.")
-        enabled = set(one["enabled_events"])
-        missing = set() if "*" in enabled else USED_EVENTS - enabled
-        changes = {}
+        is_whole &= one["api_version"] == way.version
+        click.echo(f"{one['id']} is there, with {one['api_version'] or 'no version of its own'}.")
+        enabled, is_off = set(one["enabled_events"]), one["status"] != "enabled"
+        missing = set() if "*" in enabled else way.events - enabled
         if missing:
             click.echo(f"  + {', '.join(sorted(missing))}")
-            changes["enabled_events"] = sorted(enabled | missing)
-        if one["status"] != "enabled":
+        if is_off:
             click.echo(f"  {one['status']} → enabled")
-            changes["disabled"] = False  # type: ignore[assignment]
-        if changes:
+        if missing or is_off:
             if not yes and sys.stdin.isatty():
                 click.confirm("Change this?", abort=True)
-            setup.update_webhook_endpoint(one["id"], changes)
+            way.enable(one["id"], sorted(enabled | missing) if missing else None, is_off)
             click.echo("  Changed. Run portal-service sync: something may have been missed.")
     if is_whole:
         click.echo("Its secret can't be shown again; --rotate makes an endpoint with a new one.")
@@ -192,5 +181,5 @@ def _mend(setup: StripeSetup, there: list[StripeObject], yes: bool) -> None:
     if len(there) > 1:
         click.echo("Several have this address: delete all but one with --remove.", err=True)
     else:
-        click.echo(f"--rotate makes one with {API_VERSION}.", err=True)
+        click.echo(f"--rotate makes one with {way.version}.", err=True)
     raise SystemExit(1)

@@ -3,7 +3,7 @@ the calls of `calls.py`. The hosted pages join the same app."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flask
@@ -192,8 +192,13 @@ class _Api:
 
     def _answer(self, call: calls.Call, ids: dict[str, str]) -> Answer:
         self.faults.fail()
-        pairs = flask.request.form if call.method == "POST" else flask.request.args
-        given = params.read(pairs.items(multi=True), call.spec)
+        pairs: Iterable[tuple[str, str]]
+        if flask.request.is_json:  # which Stripe's second API speaks
+            pairs = params.pairs_of(flask.request.get_json())
+        else:
+            form = flask.request.form if call.method == "POST" else flask.request.args
+            pairs = form.items(multi=True)
+        given = params.read(pairs, call.spec)
         return 200, calls.answer(self.state, call, given, _version(), **ids)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import stripe.params as p
-from stripe.params.v2.core import EventDestinationListParams
+from stripe.params.v2 import core as v2
 
 from sandbox.stripe import checkout, endpoints, portal, products, shapes, subscriptions
 from sandbox.stripe import resources as r
@@ -217,9 +217,37 @@ CALLS = (
     Call(
         "GET",
         "/v2/core/event_destinations",
-        EventDestinationListParams,
+        v2.EventDestinationListParams,
         "include limit",
         endpoints.list_event_destinations,
+    ),
+    Call(
+        "POST",
+        "/v2/core/event_destinations",
+        v2.EventDestinationCreateParams,
+        "description enabled_events event_payload include metadata name type webhook_endpoint",
+        endpoints.create_event_destination,
+    ),
+    Call(
+        "POST",
+        "/v2/core/event_destinations/<id>",
+        v2.EventDestinationUpdateParams,
+        "description enabled_events include metadata name",
+        endpoints.update_event_destination,
+    ),
+    Call(
+        "POST",
+        "/v2/core/event_destinations/<id>/enable",
+        v2.EventDestinationEnableParams,
+        "include",
+        endpoints.enable_event_destination,
+    ),
+    Call(
+        "DELETE",
+        "/v2/core/event_destinations/<id>",
+        v2.EventDestinationDeleteParams,
+        "",
+        endpoints.delete_event_destination,
     ),
 )
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sandbox.stripe import shapes
 from sandbox.stripe.account import Account
-from sandbox.stripe.errors import StripeError
+from sandbox.stripe.errors import StripeError, unknown_here
 from sandbox.stripe.lists import page, stored
 
 Json = dict[str, Any]
@@ -107,6 +107,38 @@ def list_event_destinations(account: Account, params: Json) -> Json:
         for each in account.event_destinations.values()
     ]
     return {"data": found, "next_page_url": None, "previous_page_url": None}
+
+
+def create_event_destination(account: Account, params: Json) -> Json:
+    """Thin ones for webhook endpoints alone. The secret is shown where it is asked for, once."""
+    if params["event_payload"] != "thin" or params["type"] != "webhook_endpoint":
+        raise unknown_here("event destinations other than thin webhook endpoints")
+    fields = {n: v for n, v in params.items() if n not in ("include", "webhook_endpoint")}
+    url = params["webhook_endpoint"]["url"]
+    _check_url(account, url)
+    made = destination(account, shapes.new_id("ed_test", 23), url, **fields)
+    account.event_destinations[made["id"]] = made
+    shows = "webhook_endpoint.signing_secret" in params.get("include", ())
+    secret = "whsec_" + shapes.new_id("thin", 31) if shows else None
+    return {**made, "webhook_endpoint": {"signing_secret": secret, "url": url}}
+
+
+def update_event_destination(account: Account, params: Json, id: str) -> Json:
+    found = stored(account, account.event_destinations, "event_destination", id, "id", 404)
+    found.update({name: value for name, value in params.items() if name != "include"})
+    return found
+
+
+def enable_event_destination(account: Account, params: Json, id: str) -> Json:
+    found = stored(account, account.event_destinations, "event_destination", id, "id", 404)
+    found["status"] = "enabled"
+    return found
+
+
+def delete_event_destination(account: Account, params: Json, id: str) -> Json:
+    stored(account, account.event_destinations, "event_destination", id, "id", 404)
+    del account.event_destinations[id]
+    return {"id": id, "object": "v2.core.event_destination"}
 
 
 def _moment(account: Account) -> str:

@@ -4,10 +4,12 @@ import importlib
 
 import pytest
 from installation import Installation
-from seeds import SEEDS, Seed, seeded
+from seeds import SEEDS, Seed, seeded, thin_destination
+from service_under_test import OtherStripe, edit_row, put_row
 from watch import Watch
 
 from portal_service import Settings
+from portal_service.events import USED_EVENTS
 from sandbox.stripe import OPERATOR_KEY, RESTRICTED_KEY
 from sandbox.world import WEBHOOK_SECRET
 
@@ -78,6 +80,33 @@ def test_an_operators_key_sees_what_the_services_may_not(installation: Installat
     assert not_green(installation.check("--operator-key", OPERATOR_KEY)) == set()
     installation.environment["STRIPE_OPERATOR_KEY"] = OPERATOR_KEY
     assert not_green(installation.check()) == set()
+
+
+def test_in_live_mode_the_rows_tell_whose_account_it_is(
+    installation: Installation, live_stripe: OtherStripe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a key that may do everything is told."""
+    installation.environment |= {
+        "STRIPE_SECRET_KEY": live_stripe.key, "STRIPE_API_BASE": live_stripe.url
+    }  # fmt: skip
+    installation.environment["APP_URL"] = "http://localhost:8000"
+    put_row(installation.world, livemode=True)
+    monkeypatch.setattr(live_stripe.state.webhooks, "url", installation.webhook_url)
+    findings = installation.check()
+    assert findings["stripe_account"][0]["state"] == "red"
+    assert findings["stripe_key"][0]["state"] == "yellow"
+    assert findings["webhook_endpoint"][0]["found"].endswith("is not https")
+    assert findings["app_url"][0]["state"] == "red"
+
+    edit_row(installation.world, "sub_row", livemode=False)
+    assert installation.check()["stripe_account"][0]["state"] == "green"
+
+
+def test_a_thin_destination_will_do(installation: Installation) -> None:
+    thin_destination(enabled_events=[f"v1.{name}" for name in USED_EVENTS])(installation)
+    findings = installation.check("--url", installation.webhook_url)
+    assert not_green(findings) == set()
+    assert "thin" in findings["webhook_endpoint"][0]["found"]
 
 
 def test_a_vendor_that_hangs_is_given_up_and_the_rest_is_told(

@@ -155,6 +155,28 @@ def test_an_endpoint_gets_what_it_lacks_and_keeps_what_it_has(new: Installation)
     assert mended["status"] == "enabled"
 
 
+def test_thin_makes_an_event_destination_instead(new: Installation, tmp_path: Path) -> None:
+    destinations = new.world.stripe.event_destinations
+    file = tmp_path / "thin.env"
+    made = new.run("webhook", URL, "--thin", "--env-file", str(file))
+    assert made.exit_code == 0, made.output
+    (one,) = destinations.values()
+    assert (one["event_payload"], one["webhook_endpoint"]["url"]) == ("thin", URL)
+    assert set(one["enabled_events"]) == {f"v1.{name}" for name in USED_EVENTS}
+    assert (EnvFile(file).get("STRIPE_WEBHOOK_SECRET") or "")[:10] == "whsec_thin"
+    assert there(new) == []
+
+    one |= {"enabled_events": ["v1.invoice.paid"], "status": "disabled"}
+    assert new.run("webhook", URL, "--thin").exit_code == 0
+    assert one["status"] == "enabled"
+    assert len(one["enabled_events"]) == len(USED_EVENTS) + 1
+
+    assert new.run("webhook", URL, "--thin", "--rotate").exit_code == 0
+    assert new.run("webhook", URL, "--thin", "--remove", one["id"]).exit_code == 0
+    assert one["id"] not in destinations
+    assert len(destinations) == 1
+
+
 @pytest.mark.parametrize(
     "address",
     ["http://billing.example.com", "ftp://x.example.com", "billing.example.com",

@@ -82,6 +82,16 @@ def answers(account) -> dict[str, Any]:
         "new endpoint": v1.webhook_endpoints.create(
             {"url": "https://app.test/hook", "enabled_events": ["*"]}
         ),
+        "new destination": account.client.v2.core.event_destinations.create(
+            {
+                "name": "ours",
+                "type": "webhook_endpoint",
+                "event_payload": "thin",
+                "enabled_events": ["v1.customer.subscription.created"],
+                "webhook_endpoint": {"url": "https://app.test/hook"},
+                "include": ["webhook_endpoint.signing_secret", "webhook_endpoint.url"],
+            }
+        ),
         "destinations": account.client.v2.core.event_destinations.list().data,
     }
 
