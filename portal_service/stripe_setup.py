@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -57,7 +56,8 @@ class StripeSetup(Stripe):
 
     def webhook_endpoints(self) -> list[StripeObject]:
         """Raises KeyForbidden."""
-        return self._listed(lambda c, p, o: c.v1.webhook_endpoints.list(p, o))
+        pages = self._pages(lambda c, p, o: c.v1.webhook_endpoints.list(p, o), {})
+        return [one.to_dict() for page in pages for one in page.data]
 
     def create_webhook_endpoint(self, params: Any) -> StripeObject:
         """The only answer that has its `secret`. Raises KeyForbidden, StripeRefused."""
@@ -103,13 +103,6 @@ class StripeSetup(Stripe):
         self._call(
             lambda c, o: c.v1.billing_portal.configurations.update(configuration_id, params, o)
         )
-
-    def _listed(self, ask: Any, **params: Any) -> list[StripeObject]:
-        def pages() -> Iterator[Any]:
-            for page in self._pages(ask, params):
-                yield from page.data
-
-        return [one.to_dict() for one in pages()]
 
 
 def signed_event(secret: str, livemode: bool) -> tuple[bytes, dict[str, str]]:

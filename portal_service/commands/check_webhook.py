@@ -226,7 +226,7 @@ def _deliveries(subject: Subject) -> Iterator[Finding]:
     except KeyForbidden:
         return  # which `permissions` says
     if not lost:
-        yield green("webhook_deliveries", "Nothing of the last three days was not delivered")
+        yield green("webhook_deliveries", "What Stripe sent in the last three days arrived")
         return
     now_too = newest is not None and newest["id"] == lost[0]["id"]
     say = red if now_too else yellow

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from portal_service.commands.operator import failed, settings_for, setup_for, with_operator_key
+from portal_service.commands.operator import failed, settings_for, with_operator_key
 from portal_service.commands.portal_toml import QUANTITY, Json, WrongFile, read
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
@@ -50,7 +50,7 @@ def configure(
         click.echo(EXAMPLE.read_text(), nl=False)
         return
     settings = settings_for(context, operator_key, "STRIPE_PLANS")
-    setup = setup_for(settings, operator_key)
+    setup = StripeSetup(settings, operator_key)
     try:
         wanted = read(path.read_text(), PORTAL_PARAMETERS, NOT_IN_THE_FILE)
         _fill_in_what_is_sold(wanted, settings, setup)

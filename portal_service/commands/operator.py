@@ -12,7 +12,6 @@ from portal_service.config import ConfigError, Settings
 from portal_service.errors import ServiceError
 from portal_service.services import services_of
 from portal_service.stripe_errors import KeyForbidden
-from portal_service.stripe_setup import StripeSetup
 
 # What is not asked for here, and so may be missing.
 _ASSUMED = {
@@ -54,10 +53,6 @@ def settings_for(context: click.Context, key: str | None, *needed: str) -> Setti
             f"The operator's key is of the other mode than STRIPE_SECRET_KEY ({settings.mode})."
         )
     return settings
-
-
-def setup_for(settings: Settings, key: str | None) -> StripeSetup:
-    return StripeSetup(settings, key)
 
 
 def failed(error: ServiceError, permission: str) -> click.ClickException:

@@ -15,9 +15,10 @@ import click
 
 from portal_service.commands.env_file import EnvFile
 from portal_service.commands.event_ways import Snapshots, Thin, Way
-from portal_service.commands.operator import failed, settings_for, setup_for, with_operator_key
+from portal_service.commands.operator import failed, settings_for, with_operator_key
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
+from portal_service.stripe_setup import StripeSetup
 from portal_service.subscription import StripeObject
 
 _VARIABLE = "STRIPE_WEBHOOK_SECRET"
@@ -55,7 +56,7 @@ def webhook(
     """
     settings = settings_for(context, operator_key)
     url = _checked(address, settings)
-    setup = setup_for(settings, operator_key)
+    setup = StripeSetup(settings, operator_key)
     way: Way = Thin(setup) if thin else Snapshots(setup)
     try:
         there = way.at(url)

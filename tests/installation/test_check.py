@@ -1,6 +1,7 @@
 """`portal check`: each fault by its name where only that one thing is wrong, in time, no secret."""
 
 import importlib
+from datetime import datetime, timedelta, tzinfo
 
 import pytest
 from installation import Installation
@@ -100,6 +101,20 @@ def test_in_live_mode_the_rows_tell_whose_account_it_is(
 
     edit_row(installation.world, "sub_row", livemode=False)
     assert installation.check()["stripe_account"][0]["state"] == "green"
+
+
+def test_our_clock_is_held_to_both_vendors(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) - timedelta(minutes=10)
+
+    monkeypatch.setattr("portal_service.commands.check_clocks.datetime", Late)
+    found = installation.check()["clock"]
+    assert [finding["state"] for finding in found] == ["red", "red"]
+    assert {"Stripe", "Supabase"} == {f["found"].split()[2].partition("'")[0] for f in found}
 
 
 def test_a_thin_destination_will_do(installation: Installation) -> None:
