@@ -62,4 +62,4 @@ def failed(error: ServiceError, permission: str) -> click.ClickException:
             f"The key may not do this: it needs {permission} at Stripe. Give another one by "
             "--operator-key or STRIPE_OPERATOR_KEY."
         )
-    return click.ClickException(f"Stopped: {error.sentence} ({error.code}). Nothing was changed.")
+    return click.ClickException(f"Stopped: {error.sentence} ({error.code}). Run it again.")
