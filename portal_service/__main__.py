@@ -13,8 +13,7 @@ from portal_service.commands.serve import serve
 
 
 def _app() -> Flask:
-    """For the commands that need one; in the current folder's `.env`, as wsgi.py does."""
-    load_dotenv(".env")  # real variables win
+    """For the commands that need one."""
     try:
         return create_app()
     except ConfigError as error:
@@ -29,6 +28,7 @@ def main() -> None:
     Settings come from the environment, and from .env in the current folder where there is one.
     `migrate` needs none.
     """
+    load_dotenv(".env")  # as wsgi.py does; real variables win
     click.get_current_context().obj = ScriptInfo(create_app=_app, set_debug_flag=False)
 
 

@@ -171,6 +171,10 @@ class KeySet:
         with self._fetching() as is_ours:
             return self._fetch() if is_ours else bool(self._keys)
 
+    def has(self, key: object) -> bool:
+        """Whether a public key, as cryptography has it, is one of the set."""
+        return any(known.key == key for known in self._keys.values())
+
     def _load_first(self) -> None:
         with self._fetching() as is_ours:
             due = is_ours and not self._keys and time.monotonic() >= self._next_try

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,15 @@ _DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 
 
 class ConfigError(Exception):
-    """Raised when the environment can't work; the message names every wrong variable."""
+    """Raised when the environment can't work; the message names every wrong variable.
+
+    problems: a line for each of them, without a secret.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(f"portal_service can't start with these settings:\n{lines}")
 
 
 def _sold_and_ignored(values: Mapping[str, Any]) -> str:
@@ -201,12 +209,18 @@ class Settings:
         return bool(given.get("trial_period_days") or given.get("trial_end"))
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Raises ConfigError naming every variable that is missing or malformed."""
-        settings, problems = cls.collect(environ)
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, assumed: Mapping[str, str] | None = None
+    ) -> "Settings":
+        """Raises ConfigError naming every variable that is missing or malformed.
+
+        assumed: for variables that are not set, where what is to be done does not need them.
+        """
+        environ = os.environ if environ is None else environ
+        unset = {n: v for n, v in (assumed or {}).items() if not environ.get(n, "").strip()}
+        settings, problems = cls.collect({**environ, **unset})
         if settings is None:
-            lines = "\n".join(f"  {problem}" for problem in problems)
-            raise ConfigError(f"portal_service can't start with these settings:\n{lines}")
+            raise ConfigError(problems)
         return settings
 
     @classmethod

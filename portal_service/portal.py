@@ -37,8 +37,8 @@ def session_url(
     params: Params = {"customer": customer, "return_url": return_url}
     if locale:
         params["locale"] = locale
-    if settings.portal_configuration:
-        params["configuration"] = settings.portal_configuration
+    if configuration := services.portal_choice.known():
+        params["configuration"] = configuration
     try:
         return _session(services, params, _flow_data(services, flow, fields, running), running)
     except CustomerMissing:

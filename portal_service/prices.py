@@ -61,6 +61,12 @@ class Prices:
         interval = inputs.interval(fields) or interval
         return self._price_of(plan, interval) if interval else plan.prices[0]
 
+    def price(self, price_id: str) -> StripeObject | None:
+        """A price as it was at most five minutes ago; None where Stripe has none, nothing in it
+        where the key may not read prices. Raises StripeUnavailable, OutOfTime.
+        """
+        return self._price(price_id)
+
     def is_metered(self, price_id: str) -> bool:
         price = self._price(price_id) or {}
         return (price.get("recurring") or {}).get("usage_type") == "metered"

@@ -16,6 +16,7 @@ from portal_service.config import Settings
 from portal_service.mirror import Mirror
 from portal_service.once import Once
 from portal_service.plans import Plans
+from portal_service.portal_choice import PortalChoice
 from portal_service.prices import Prices
 from portal_service.single_flight import SingleFlight
 from portal_service.slots import NoSlot, Slots
@@ -38,6 +39,7 @@ class Services:
     mirror: Mirror
     prices: Prices
     plans: Plans
+    portal_choice: PortalChoice
     limiter: FixedWindowRateLimiter
     refreshes: SingleFlight[None]  # under way, each of one owner, or of one outlived row
     outlived: Once  # the rows past their own date that Stripe was asked about
@@ -57,6 +59,7 @@ class Services:
             mirror,
             Prices(settings, stripe),
             Plans(settings, stripe, waiting),
+            PortalChoice(settings, stripe),
             _limiter(settings.rate_limit_storage_uri),
             SingleFlight(waiting),
             Once(_OUTLIVED_AGAIN_SECONDS),
@@ -71,6 +74,7 @@ class Services:
                 self.clerk.key_set.probe()
         self.database.connect()
         self.stripe.connect()
+        self.portal_choice.known()  # which begins to look
 
     def attach(self, app: App) -> None:
         app.extensions[_EXTENSION] = self
@@ -93,6 +97,11 @@ def _limiter(uri: str) -> FixedWindowRateLimiter:
     return FixedWindowRateLimiter(storage_from_string(uri, **seconds))
 
 
+def services_of(app: App) -> Services:
+    """Those that were attached to an app."""
+    return app.extensions[_EXTENSION]  # type: ignore[no-any-return]
+
+
 def current_services() -> Services:
     """Those of the app that answers the present request."""
-    return current_app.extensions[_EXTENSION]  # type: ignore[no-any-return]
+    return services_of(current_app)

@@ -1,51 +1,26 @@
-"""What Stripe holds: every call to Stripe. Answers are plain dicts; errors are those of
-stripe_errors. Decides nothing about money and knows no HTTP of ours.
+"""What Stripe holds: every call of the service to Stripe. Answers are plain dicts; errors are those
+of stripe_errors. Decides nothing about money and knows no HTTP of ours.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-import stripe
-
-from portal_service import deadline
-from portal_service.config import Settings
-from portal_service.sdk_transports import StripeTransport
+from portal_service.stripe_client import PAGE, StripeClient
 from portal_service.stripe_errors import (
     CustomerMissing,
     NotAtStripe,
     StripeUnavailable,
     header_date,
-    translated,
 )
 from portal_service.subscription import StripeObject, has_more_items
-from portal_service.transport import Transport
 
-T = TypeVar("T")
-Retrying = Callable[[Callable[[], Any]], Any]
-
-_PAGE = 100
-# The SDK sleeps at most this long before its one retry.
-_RETRY_PAUSE_SECONDS = 0.5
+# Metadata of the portal configuration that `portal configure` made.
+OUR_CONFIGURATION = {"made_by": "portal_service"}
 
 
-class Stripe:
-    """One StripeClient per process, made on first use.
-
-    retrying: calls what it is given, and again where that can help. Beside the SDK's one retry.
-    transport: the process' own, else one for this alone.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        retrying: Retrying = lambda ask: ask(),
-        transport: Transport | None = None,
-    ) -> None:
-        self._settings = settings
-        self._transport = transport or Transport.for_threads(settings.threads)
-        self._retrying = retrying
+class Stripe(StripeClient):
+    """What the service asks; docs/security.md lists it with the permissions that it takes."""
 
     def subscription(self, subscription_id: str) -> tuple[StripeObject, datetime | None]:
         """The subscription now with its customer, and the moment on Stripe's clock.
@@ -153,6 +128,15 @@ class Stripe:
             optional=True,
         )
 
+    def portal_configurations(self) -> list[StripeObject]:
+        """The active ones, with the products between which customers may switch.
+
+        Raises KeyForbidden.
+        """
+        params = {"active": True, "expand": ["data.features.subscription_update.products"]}
+        pages = self._pages(lambda c, p, o: c.v1.billing_portal.configurations.list(p, o), params)
+        return [one.to_dict() for page in pages for one in page.data]
+
     def create_portal_session(self, params: Any) -> str:
         """The URL of a new session: a credential, never to be logged.
 
@@ -179,7 +163,7 @@ class Stripe:
 
         Raises CustomerMissing.
         """
-        params: Any = {"customer": customer, "limit": _PAGE}
+        params: Any = {"customer": customer, "limit": PAGE}
         page = self._call(lambda c, o: c.v1.checkout.sessions.list(params, o))
         return [session.to_dict() for session in page.data]
 
@@ -191,62 +175,9 @@ class Stripe:
         """The cheapest question that our key must be allowed to ask anyway."""
         self._call(lambda c, o: c.v1.subscriptions.list({"limit": 1}, o))
 
-    def connect(self) -> None:
-        """Make the SDK's client now, not with the first question."""
-        _ = self._client
 
-    @cached_property
-    def _client(self) -> stripe.StripeClient:
-        stripe.enable_telemetry = False  # else the SDK looks for a home directory to write to
-        base = self._settings.stripe_api_base
-        return stripe.StripeClient(
-            self._settings.stripe_secret_key,
-            http_client=StripeTransport(self._transport, self._settings.stripe_timeout),
-            stripe_version=stripe.api_version,
-            base_addresses={"api": base} if base else None,
-        )
-
-    def _pages(
-        self, ask: Callable[[stripe.StripeClient, Any, Any], Any], params: dict[str, Any]
-    ) -> Iterator[Any]:
-        params = {**params, "limit": _PAGE}
-        while True:
-            page = self._call(lambda c, o: ask(c, params, o))
-            yield page
-            if not (getattr(page, "has_more", False) and page.data):
-                return
-            params["starting_after"] = page.data[-1].id
-
-    def _object(self, ask: Callable[[stripe.StripeClient, Any], Any], **about: Any) -> StripeObject:
-        found: StripeObject = self._call(ask, **about).to_dict()
-        return found
-
-    def _call(
-        self,
-        ask: Callable[[stripe.StripeClient, Any], T],
-        key: str | None = None,
-        *,
-        optional: bool = False,
-        late: bool = False,
-    ) -> T:
-        """optional, late: see stripe_errors.translated."""
-        options: dict[str, Any] = {"max_network_retries": self._retries()}
-        if key:
-            options["idempotency_key"] = key
-
-        def once() -> T:
-            try:
-                return ask(self._client, options)
-            except stripe.StripeError as error:
-                raise translated(error, optional, late) from error
-
-        answer: T = self._retrying(once)
-        return answer
-
-    def _retries(self) -> int:
-        """One, where the first attempt leaves time for another."""
-        left = deadline.remaining()
-        return int(left is None or left > self._settings.stripe_timeout + _RETRY_PAUSE_SECONDS)
+def is_our_configuration(configuration: StripeObject) -> bool:
+    return OUR_CONFIGURATION.items() <= dict(configuration.get("metadata") or {}).items()
 
 
 def _date(answer: Any) -> datetime | None:

@@ -17,8 +17,9 @@ from portal_service.metrics import VENDOR_ERRORS, error_label
 from portal_service.slots import NoSlot
 
 _CURES = {
-    "portal_not_configured": "Save the settings once in Stripe's dashboard, Settings > Billing > "
-    "Customer portal (for this mode), or set STRIPE_PORTAL_CONFIGURATION to an active one of it",
+    "portal_not_configured": "Run portal-service configure, or save the settings once in Stripe's "
+    "dashboard, Settings > Billing > Customer portal (for this mode), or set "
+    "STRIPE_PORTAL_CONFIGURATION to an active one of it",
     "checkout_not_configured": "STRIPE_PLANS lists a price that Stripe can't sell under "
     "STRIPE_SECRET_KEY: it is of the other mode or account, archived, or not recurring",
     "internal_error": "Check STRIPE_SECRET_KEY, its permissions and STRIPE_CHECKOUT_PARAMS",

@@ -168,6 +168,10 @@ class Database:
         reasons = self._call("billing_trial_write")
         return str(reasons[0]) if reasons else None
 
+    def open_doors(self) -> list[str]:
+        """What others than the service may do with our tables that the migrations forbid."""
+        return [str(door) for door in self._call("billing_open_doors")]
+
     def missing_schema(self) -> str | None:
         """The first thing that the migrations would have made, by name; None when all is there."""
         try:

@@ -24,6 +24,7 @@ LIFETIME_SECONDS = 60
 CLOCK_SKEW_SECONDS = 5
 CATEGORY = "cl_B7d4PD111AAA"  # Clerk's mark of session tokens
 JWKS_PATH = "/.well-known/jwks.json"
+DISCOVERY_PATH = "/.well-known/openid-configuration"
 
 
 class Clerk:
@@ -90,8 +91,13 @@ class Clerk:
     def app(self) -> Flask:
         app = Flask(__name__)
         app.add_url_rule(JWKS_PATH, view_func=self._jwks)
+        app.add_url_rule(DISCOVERY_PATH, view_func=self._discovery)
         app.register_error_handler(HTTPException, _clerk_error)
         return app
+
+    def _discovery(self) -> ResponseReturnValue:
+        """Who it is, as OpenID Connect asks; of the rest only where the keys are."""
+        return jsonify(issuer=self.issuer, jwks_uri=self.jwks_url)
 
     def _jwks(self) -> ResponseReturnValue:
         self.jwks_requests += 1
@@ -103,7 +109,7 @@ class Clerk:
 
 
 def _clerk_error(error: HTTPException) -> ResponseReturnValue:
-    message = f"The sandbox's Clerk serves {JWKS_PATH} alone."
+    message = f"The sandbox's Clerk serves {JWKS_PATH} and {DISCOVERY_PATH} alone."
     return _error("resource_not_found", message), error.code or 500
 
 

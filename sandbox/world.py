@@ -15,7 +15,7 @@ from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.postgres import reset as empty_tables
 from sandbox.stripe import API_KEY as STRIPE_KEY
-from sandbox.stripe import WEBHOOK_SECRET
+from sandbox.stripe import OPERATOR_KEY, RESTRICTED_KEY, WEBHOOK_SECRET
 from sandbox.stripe import api as stripe_api
 from sandbox.stripe.state import StripeState
 from sandbox.stripe.webhooks import Webhooks
@@ -81,7 +81,10 @@ class World:
         )
         self.supabase_url = starting.enter_context(Server(supabase)).url
         stripe = stripe_api.create_app(
-            self.stripe, self.faults, {STRIPE_KEY}, public_url=lambda: self.stripe_url
+            self.stripe,
+            self.faults,
+            {STRIPE_KEY, RESTRICTED_KEY, OPERATOR_KEY},
+            public_url=lambda: self.stripe_url,
         )
         self.stripe_url = starting.enter_context(Server(stripe)).url
         self.clerk.issuer = starting.enter_context(Server(self.clerk.app())).url

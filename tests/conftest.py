@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from service_under_test import APP_URL, Clock, Log, MakeService, OtherStripe, Service
 
 from portal_service import Settings, create_app
+from portal_service.portal_choice import PortalChoice
 from portal_service.readiness import Readiness
 from sandbox.postgres import Postgres
 from sandbox.web import Server
@@ -49,6 +50,7 @@ def no_background_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe looks by itself, and nothing looks beside a test's own requests."""
     monkeypatch.setattr(Readiness, "begin_once", lambda self: None)
     monkeypatch.setattr(Readiness, "_begin", Readiness.look)
+    monkeypatch.setattr(PortalChoice, "_begin", lambda self: None)
 
 
 @pytest.fixture(scope="session")

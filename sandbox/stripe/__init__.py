@@ -2,4 +2,6 @@
 
 # Where nobody asks for others.
 API_KEY = "sk_test_sandbox"
+RESTRICTED_KEY = "rk_test_sandbox_service"
+OPERATOR_KEY = "rk_test_sandbox_operator"
 WEBHOOK_SECRET = "whsec_sandbox"

@@ -28,8 +28,10 @@ class Account:
     initial_catalogue: the products and prices that it has at first, and again after `clear`.
     public_url: where browsers reach the hosted pages; set by whoever serves them.
     calls: the last requests to the API, for tests: {"method", "path", "status", "at"}.
-    forbidden: what restricted keys may not do: key to beginnings of paths, such as
-    {"rk_test_x": ["/v1/prices"]}.
+    forbidden: what restricted keys may not do: key to beginnings of paths, or of method and path,
+    such as {"rk_test_x": ["/v1/prices", "POST /v1/customers"]}.
+    webhook_endpoints, event_destinations: those beside the one that `webhooks` delivers to, by id.
+    Nothing is delivered to them.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Account:
         self.events: dict[str, Json] = {}
         self.saved_answers: dict[str, Any] = {}  # by idempotency key
         self.calls: deque[Json] = deque(maxlen=10_000)
+        self.webhook_endpoints: dict[str, Json] = {}
+        self.event_destinations: dict[str, Json] = {}
         self.forbidden: dict[str, list[str]] = {}
 
     def now(self) -> int:

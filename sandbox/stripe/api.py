@@ -3,7 +3,7 @@ the calls of `calls.py`. The hosted pages join the same app."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import flask
@@ -78,7 +78,7 @@ def _begin() -> None:
 def _unknown(error: HTTPException) -> Any:
     """A path that the stand-in does not have: said aloud, and answered as Stripe does."""
     path = flask.request.path
-    if not path.startswith("/v1"):
+    if not path.startswith(("/v1", "/v2")):
         return error
     log.error("the sandbox does not know %s %s", flask.request.method, path)
     refusal = StripeError(
@@ -121,7 +121,7 @@ class _Api:
 
     def finish(self, response: flask.Response) -> flask.Response:
         response.headers["Date"] = http_date(int(self.state.clock()))
-        if not flask.request.path.startswith("/v1"):
+        if not flask.request.path.startswith(("/v1", "/v2")):
             return response
         response.headers["Request-Id"] = flask.g.request_id
         response.headers["Stripe-Version"] = _version()
@@ -149,8 +149,10 @@ class _Api:
             raise StripeError(NO_KEY, status=401)
         if key not in self.api_keys:
             raise StripeError(f"Invalid API Key provided: {masked(key)}", status=401)
-        if flask.request.path.startswith(tuple(self.state.forbidden.get(key, ()))):
-            raise not_permitted(key, flask.request.method, flask.request.path)
+        method, path = flask.request.method, flask.request.path
+        forbidden = tuple(self.state.forbidden.get(key, ()))
+        if path.startswith(forbidden) or f"{method} {path}".startswith(forbidden):
+            raise not_permitted(key, method, path)
 
     def _once(self, call: calls.Call, ids: dict[str, str]) -> Answer:
         """Execute the call, or say again what was said for its idempotency key."""
@@ -190,8 +192,13 @@ class _Api:
 
     def _answer(self, call: calls.Call, ids: dict[str, str]) -> Answer:
         self.faults.fail()
-        pairs = flask.request.form if call.method == "POST" else flask.request.args
-        given = params.read(pairs.items(multi=True), call.spec)
+        pairs: Iterable[tuple[str, str]]
+        if flask.request.is_json:  # which Stripe's second API speaks
+            pairs = params.pairs_of(flask.request.get_json())
+        else:
+            form = flask.request.form if call.method == "POST" else flask.request.args
+            pairs = form.items(multi=True)
+        given = params.read(pairs, call.spec)
         return 200, calls.answer(self.state, call, given, _version(), **ids)
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import stripe.params as p
+from stripe.params.v2 import core as v2
 
-from sandbox.stripe import checkout, portal, products, schedules, shapes, subscriptions
+from sandbox.stripe import checkout, endpoints, portal, products, schedules, shapes, subscriptions
 from sandbox.stripe import resources as r
 from sandbox.stripe.errors import unknown_here
 from sandbox.stripe.expand import expanded
@@ -197,7 +198,63 @@ CALLS = (
         "/v1/webhook_endpoints",
         p.WebhookEndpointListParams,
         PAGING,
-        r.list_webhook_endpoints,
+        endpoints.list_webhook_endpoints,
+    ),
+    Call(
+        "POST",
+        "/v1/webhook_endpoints",
+        p.WebhookEndpointCreateParams,
+        "api_version description enabled_events expand metadata url",
+        endpoints.create_webhook_endpoint,
+    ),
+    Call(
+        "POST",
+        "/v1/webhook_endpoints/<id>",
+        p.WebhookEndpointUpdateParams,
+        "description disabled enabled_events expand metadata url",
+        endpoints.update_webhook_endpoint,
+    ),
+    Call(
+        "DELETE",
+        "/v1/webhook_endpoints/<id>",
+        p.WebhookEndpointDeleteParams,
+        "",
+        endpoints.delete_webhook_endpoint,
+    ),
+    Call(
+        "GET",
+        "/v2/core/event_destinations",
+        v2.EventDestinationListParams,
+        "include limit",
+        endpoints.list_event_destinations,
+    ),
+    Call(
+        "POST",
+        "/v2/core/event_destinations",
+        v2.EventDestinationCreateParams,
+        "description enabled_events event_payload include metadata name type webhook_endpoint",
+        endpoints.create_event_destination,
+    ),
+    Call(
+        "POST",
+        "/v2/core/event_destinations/<id>",
+        v2.EventDestinationUpdateParams,
+        "description enabled_events include metadata name",
+        endpoints.update_event_destination,
+    ),
+    Call(
+        "POST",
+        "/v2/core/event_destinations/<id>/enable",
+        v2.EventDestinationEnableParams,
+        "include",
+        endpoints.enable_event_destination,
+    ),
+    Call(
+        "DELETE",
+        "/v2/core/event_destinations/<id>",
+        v2.EventDestinationDeleteParams,
+        "",
+        endpoints.delete_event_destination,
     ),
 )
 
@@ -209,6 +266,6 @@ def answer(state: StripeState, call: Call, params: Json, version: str, **ids: st
         checkout.expire_overdue(state)
         found = shapes.shown(call.answer(state, params, **ids))
         found = expanded(state, found, params.get("expand") or [])
-    if found["object"] == "list":
+    if isinstance(found.get("data"), list):
         found["data"] = [shapes.in_version(each, version) for each in found["data"]]
     return shapes.in_version(found, version)

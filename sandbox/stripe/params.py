@@ -6,7 +6,7 @@ names, required fields and enumerations are taken from there and stand nowhere e
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from types import UnionType
@@ -26,6 +26,15 @@ def read(pairs: Iterable[tuple[str, str]], spec: Any) -> dict[str, Any]:
     """The parameters of a form or query, checked and typed. Raises ParameterError."""
     checked: dict[str, Any] = _object(nested(pairs), spec, "")
     return checked
+
+
+def pairs_of(body: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """JSON as the pairs of a form, which are what is checked."""
+    if isinstance(body, dict | list):
+        for name, value in body.items() if isinstance(body, dict) else enumerate(body):
+            yield from pairs_of(value, f"{at}[{name}]" if at else str(name))
+    else:
+        yield at, str(body).lower() if isinstance(body, bool) else str(body)
 
 
 def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:

@@ -123,22 +123,3 @@ def retrieve_event(state: StripeState, params: Json, id: str) -> Json:
 
 def _event(state: StripeState, event: Json) -> Json:
     return {**event, "pending_webhooks": 0 if state.webhooks.delivered(event["id"]) else 1}
-
-
-def list_webhook_endpoints(state: StripeState, params: Json) -> Json:
-    hooks = state.webhooks
-    endpoint: Json = {
-        "id": "we_1SandboxEndpoint",
-        "object": "webhook_endpoint",
-        "api_version": hooks.api_version,
-        "application": None,
-        "created": state.now(),
-        "description": None,
-        "enabled_events": hooks.enabled_events,
-        "livemode": state.livemode,
-        "metadata": {},
-        "status": "enabled",
-        "url": hooks.url,
-    }
-    found = [endpoint] if hooks.url else []
-    return page("/v1/webhook_endpoints", "webhook_endpoint", found, params)

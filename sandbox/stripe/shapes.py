@@ -144,17 +144,21 @@ def event_in_version(event: Json, version: str) -> Json:
     return {**event, "api_version": version, "data": data}
 
 
+def moment(seconds: int) -> str:
+    """As Stripe's second API writes a moment."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
 def thin(event: Json) -> Json:
     """The thin twin of a snapshot event: names what changed, holds nothing of it."""
     of = event["data"]["object"]
     path = {"checkout.session": "checkout/sessions"}.get(of["object"], of["object"] + "s")
-    created = datetime.fromtimestamp(event["created"], UTC)
     return {
         "id": event["id"] + "thin",
         "object": "v2.core.event",
         "type": "v1." + event["type"],
         "context": None,
-        "created": created.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "created": moment(event["created"]),
         "livemode": event["livemode"],
         "reason": None,
         "related_object": {"id": of["id"], "type": of["object"], "url": f"/v1/{path}/{of['id']}"},

@@ -12,6 +12,7 @@ import psycopg
 from flask import Flask, Response, request
 from flask_cors import CORS
 from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.http import http_date
 
 from sandbox import faults as switches
 from sandbox.supabase import rpc, tables
@@ -57,6 +58,11 @@ def create_app(
             time.sleep(faults.database_latency_ms / 1000)
         check_headers()
         request.environ["sandbox.schema"] = negotiated(schemas)
+
+    @app.after_request
+    def tell_time(response: Response) -> Response:
+        response.headers["Date"] = http_date()
+        return response
 
     @app.after_request
     def tell_schema(response: Response) -> Response:

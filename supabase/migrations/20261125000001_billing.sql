@@ -481,6 +481,35 @@ end
 $$;
 
 
+-- Who else may do what the grants and policies below keep to the service, a line each: a dashboard
+-- opens such a door with one click. For the command `check`.
+create or replace function public.billing_open_doors() returns text[]
+language sql stable set search_path = '' as $$
+  with
+    ours (item) as (select to_regclass(name) from unnest(array[
+      'public.subscriptions', 'public.billing_customers', 'public.gone_customers']) as name),
+    others (who) as (values ('anon'), ('authenticated')),
+    calls (item) as (select to_regprocedure(name) from unnest(array[
+      'public.billing_user_id(text)', 'public.billing_account(text, boolean)',
+      'public.link_customer(text, boolean, text)', 'public.mark_customer(text, boolean, boolean)',
+      'public.upsert_subscription(jsonb, text, bigint)', 'public.billing_notices()',
+      'public.billing_trial_write()']) as name),
+    open (door) as (
+      select format('row level security of %s is off', item)
+      from ours join pg_catalog.pg_class on oid = item where not relrowsecurity
+      union all
+      select format('%s may %s on %s', who, doing, item)
+      from ours, others, unnest(array['select', 'insert', 'update', 'delete', 'truncate']) as doing
+      where pg_catalog.has_table_privilege(who, item, doing)
+        and (who, doing, item) is distinct from ('authenticated', 'select', to_regclass('public.subscriptions'))
+      union all
+      select format('%s may call %s', who, item)
+      from calls, others where pg_catalog.has_function_privilege(who, item, 'execute')
+    )
+  select coalesce(array_agg(door order by door), '{}') from open;
+$$;
+
+
 -- Row level security ------------------------------------------------------------------------------
 
 -- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization: `o.id`, or
@@ -560,7 +589,7 @@ begin
     'public.link_customer(text, boolean, text)', 'public.mark_customer(text, boolean, boolean)',
     'public.forget_owner(text, boolean)',
     'public.upsert_subscription(jsonb, text, bigint)', 'public.billing_notices()',
-    'public.billing_trial_write()']::regprocedure[]
+    'public.billing_trial_write()', 'public.billing_open_doors()']::regprocedure[]
   loop
     execute format('revoke all on function %s from public, anon, authenticated', callable);
     execute format('grant execute on function %s to service_role', callable);

@@ -116,6 +116,7 @@ ANSWERED = {  # function: for whom; every other function, and for everybody else
     "upsert_subscription": {"service_role"},
     "billing_notices": {"service_role"},
     "billing_trial_write": {"service_role"},
+    "billing_open_doors": {"service_role"},
 }
 ARGUMENTS = {
     "text": "user_ann",

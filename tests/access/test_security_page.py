@@ -9,6 +9,7 @@ import pytest
 
 from portal_service import Settings
 from portal_service.errors import ERRORS
+from portal_service.stripe_permissions import PERMISSIONS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text()
@@ -25,29 +26,45 @@ def rows(title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def calls_of_stripe() -> set[str]:
-    """Every `….v1.<resource>.<method>(…)` of the package; one module alone calls Stripe."""
+# The modules that call Stripe, each with the section that lists what it calls. Those of
+# stripe_permissions ask for nothing that the service's key may not do anyway.
+CALLERS = {
+    "stripe_api.py": "A restricted Stripe key",
+    "stripe_setup.py": "An operator's Stripe key",
+    "stripe_permissions.py": None,
+}
+
+
+def calls_of_stripe(module: str) -> set[str]:
+    """Every `….v1.<resource>.<method>(…)` of a module, and those of Stripe's second API."""
     found = set()
-    for path in (ROOT / "portal_service").rglob("*.py"):
-        if path.name == "sdk_transports.py":
-            continue  # its requests are those that go out
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call):
-                call = re.fullmatch(r"\w+\.v1\.([\w.]+)", ast.unparse(node.func))
-                assert call is None or path.name == "stripe_api.py"
-                found |= {call[1]} if call else set()
+    for node in ast.walk(ast.parse((ROOT / "portal_service" / module).read_text())):
+        if isinstance(node, ast.Call):
+            call = re.fullmatch(r"\w+\.v[12]\.([\w.]+)", ast.unparse(node.func))
+            found |= {call[1]} if call else set()
     return found
 
 
-def test_a_restricted_key_may_do_what_the_service_asks_for_and_nothing_else() -> None:
-    listed = {}
-    for _, permission, calls, _ in rows("A restricted Stripe key"):
-        for call in re.findall(r"`([\w.]+)`", calls):
-            listed[call] = permission
-    assert set(listed) == calls_of_stripe()
-    for _, permission, calls, _ in rows("A restricted Stripe key"):
+def test_few_modules_call_stripe() -> None:
+    modules = {p.relative_to(ROOT / "portal_service") for p in ROOT.glob("portal_service/**/*.py")}
+    # The requests of sdk_transports are those that go out.
+    calling = {str(m) for m in modules - {Path("sdk_transports.py")} if calls_of_stripe(str(m))}
+    assert calling == CALLERS.keys()
+
+
+@pytest.mark.parametrize("module", [module for module, title in CALLERS.items() if title])
+def test_a_key_may_do_what_is_asked_for_and_nothing_else(module: str) -> None:
+    table = rows(CALLERS[module] or "")
+    listed = [call for _, _, calls, _ in table for call in re.findall(r"`([\w.]+)`", calls)]
+    assert sorted(listed) == sorted(calls_of_stripe(module))
+    for _, permission, calls, _ in table:
         methods = {call.rpartition(".")[2] for call in re.findall(r"`([\w.]+)`", calls)}
-        assert permission == ("read" if methods <= READS else "write")
+        assert permission.split()[0] == ("read" if methods <= READS else "write")
+
+
+def test_check_asks_for_each_permission_of_the_services_key() -> None:
+    listed = {(row[0], row[1]) for row in rows("A restricted Stripe key")}
+    assert set(PERMISSIONS) == listed
 
 
 @pytest.mark.parametrize("field", [f for f in fields(Settings) if not f.repr], ids=lambda f: f.name)
@@ -61,7 +78,7 @@ def test_every_variable_that_is_named_exists() -> None:
     gunicorns = {"WEB_CONCURRENCY"}
     known = {name for f in fields(Settings) for name in f.metadata["names"]} | gunicorns
     named = set(re.findall(r"`([A-Z][A-Z_]{4,})(?:=[^`]*)?`", PAGE))
-    assert named - known == {"STRIPE_LOG", "DEBUG"}
+    assert named - known == {"STRIPE_LOG", "DEBUG", "STRIPE_OPERATOR_KEY"}
 
 
 def test_every_number_is_the_codes() -> None:

@@ -22,9 +22,11 @@ LAYERS: list[set[str]] = [
     {"open_session", "moving"},
     {"readiness"},
     {"services"},
-    {"mirror", "plans", "prices"},
+    {"mirror", "plans", "prices", "portal_choice"},
     {"whose"},
+    {"stripe_permissions", "stripe_setup"},
     {"supabase_db", "stripe_api", "clerk"},
+    {"stripe_client"},
     {"sdk_transports"},
     {"transport"},
     {
@@ -70,8 +72,8 @@ VENDORS = {
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
-    "stripe": {"stripe_api", "sdk_transports", "stripe_errors", "mirror", "config_values",
-               "webhook"},
+    "stripe": {"stripe_client", "sdk_transports", "stripe_errors", "stripe_setup", "mirror",
+               "config_values", "webhook"},
     "gunicorn": {"gunicorn_worker"},
     "prometheus_client": {"metrics", "metrics_folder", "health"},
 }  # fmt: skip

@@ -29,7 +29,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"state"},
         {"expand", "portal", "portal_buttons"},
         {"checkout", "portal_flows"},
-        {"checkout_rules", "products"},
+        {"checkout_rules", "endpoints", "products"},
         {"catalogue", "lists", "subscribing"},
         {"account"},
         {"initial_catalogue", "lifecycle", "page_words", "webhooks"},

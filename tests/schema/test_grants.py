@@ -14,6 +14,7 @@ CALLS = {
     "upsert_subscription": "select upsert_subscription('{}')",
     "billing_notices": "select billing_notices()",
     "billing_trial_write": "select billing_trial_write()",
+    "billing_open_doors": "select billing_open_doors()",
     "claim": "select billing_private.claim(null, null, null, null)",
     "reader_owners": "select billing_private.reader_owners()",
     "reader_user_ids": "select billing_private.reader_user_ids()",

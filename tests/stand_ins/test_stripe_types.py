@@ -8,6 +8,7 @@ import pytest
 import stripe
 from stripe._stripe_object import StripeObject
 
+from sandbox.stripe import endpoints
 from sandbox.stripe.params import options, words_of
 
 BY_CURRENCY = "currency_options"  # its class is that of the values
@@ -63,6 +64,8 @@ def answers(account) -> dict[str, Any]:
     prices = ["data.product", "data.currency_options", "data.tiers"]
     configurations = {"expand": ["data.features.subscription_update.products"]}
     account.listen()
+    destination = endpoints.destination(state, "ed_1", "https://app.test/hook")
+    state.event_destinations["ed_1"] = destination
     return {
         "open session": session,
         "sessions": v1.checkout.sessions.list(),
@@ -76,6 +79,20 @@ def answers(account) -> dict[str, Any]:
         "portal session": v1.billing_portal.sessions.create(portal),
         "events": v1.events.list({"limit": 100}),
         "endpoints": v1.webhook_endpoints.list(),
+        "new endpoint": v1.webhook_endpoints.create(
+            {"url": "https://app.test/hook", "enabled_events": ["*"]}
+        ),
+        "new destination": account.client.v2.core.event_destinations.create(
+            {
+                "name": "ours",
+                "type": "webhook_endpoint",
+                "event_payload": "thin",
+                "enabled_events": ["v1.customer.subscription.created"],
+                "webhook_endpoint": {"url": "https://app.test/hook"},
+                "include": ["webhook_endpoint.signing_secret", "webhook_endpoint.url"],
+            }
+        ),
+        "destinations": account.client.v2.core.event_destinations.list().data,
     }
 
 
