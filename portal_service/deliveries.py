@@ -83,10 +83,11 @@ def note_trusted(event: Event, row: Row) -> None:
     _note(row, before or row["status"])
 
 
-def note_change(change: Change) -> None:
-    """What a refresh changed, for the log; of all requests that shared it."""
+def noted(change: Change) -> Outcome:
+    """What came of a refresh; noted for the log, of all requests that shared it."""
     if change.row:
         _note(change.row, change.before["status"] if change.before else None)
+    return change.outcome
 
 
 def _note(row: Row, old_status: str | None) -> None:

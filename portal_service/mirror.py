@@ -89,8 +89,7 @@ class Mirror:
         change = self._flights.run(
             subscription_id, lambda flight: self._refresh(subscription_id, flight), clerk_owner_id
         )
-        deliveries.note_change(change)
-        return change.outcome
+        return deliveries.noted(change)
 
     def refresh_customer(self, account: Account, customer: str) -> list[StripeObject]:
         """Ask Stripe for all subscriptions of a customer, write them, and return those that are not
