@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e frontend bench check format lock licences clean
+.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -55,7 +55,10 @@ frontend: $(READY) ## Check, build and test the npm package against the sandbox.
 	@cd frontend && npm ci --loglevel=error && npm run --silent build && npm run --silent check && \
 		PYTHON=$(abspath $(BIN)/python) npm run --silent test
 
-bench: $(READY) ## What the migrations cost a table of a million rows (ROWS=10000 for less); eight writers for a minute
+bench: $(READY) ## The service beside Flask, Next.js and Fastify, into docs/performance.md; BENCH=--short for a minute
+	@$(BIN)/python -m bench.side_by_side $(BENCH)
+
+bench-schema: $(READY) ## What the migrations cost a table of a million rows (ROWS=10000 for less); eight writers for a minute
 	@$(BIN)/python -m bench.migration --rows $(or $(ROWS),1000000)
 	@$(BIN)/python -m bench.many_writers
 

@@ -91,6 +91,11 @@ def post_fork(server, worker):
         _metrics_folder.sit(worker.metrics_place)
 
 
+def child_exit(server, worker):
+    if _folder:
+        _folder.leave(worker.metrics_place)
+
+
 def post_worker_init(worker):
     worker.wsgi.extensions["portal_service"].warm()
 

@@ -10,7 +10,16 @@ from flask.sansio.app import App
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal_service import billing, errors, health, log, observability, routing, webhook
+from portal_service import (
+    billing,
+    clerk_webhook,
+    errors,
+    health,
+    log,
+    observability,
+    routing,
+    webhook,
+)
 from portal_service.commands import COMMANDS
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
@@ -56,6 +65,8 @@ def _billing_blueprint(services: Services) -> Blueprint:
     _add_contract_shape(bp, services.settings)
     billing.add_routes(bp)
     webhook.add_routes(bp)
+    if services.settings.clerk_webhook_secrets:
+        clerk_webhook.add_routes(bp)
     bp.add_url_rule("/openapi.json", view_func=health.openapi, endpoint="openapi")
     routing.add_catch_all(bp)
     for command in COMMANDS:

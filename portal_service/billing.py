@@ -31,15 +31,17 @@ def show_plans() -> Response:
 
 def create_portal_session() -> dict[str, Any]:
     services = current_services()
-    owner, fields = _who_may_spend(services), json_body(portal.FIELDS)
+    _, owner = _who_may_spend(services)
+    fields = json_body(portal.FIELDS)
     return {"url": portal.session_url(services, owner, fields, _origin())}
 
 
 def create_checkout_session() -> dict[str, Any]:
     services = current_services()
     deadline.allow(deadline.CHECKOUT_SECONDS)
-    owner, fields = _who_may_spend(services), json_body(checkout.FIELDS)
-    return {"url": checkout.session_url(services, owner, fields, _origin())}
+    who, owner = _who_may_spend(services)
+    fields = json_body(checkout.FIELDS)
+    return {"url": checkout.session_url(services, owner, who.clerk_user_id, fields, _origin())}
 
 
 def show_subscription() -> dict[str, Any]:
@@ -51,16 +53,16 @@ def refresh_subscription() -> dict[str, Any]:
     services = current_services()
     who = caller.signed_in(services)
     caller.enforce_limit(services, who, "refresh", services.settings.refresh_rate_limit)
-    refresh.refresh_owner(services, who.clerk_user_id, json_body(refresh.FIELDS))
+    refresh.refresh_owner(services, who.clerk_owner_id, json_body(refresh.FIELDS))
     return _status(services, who)
 
 
-def _who_may_spend(services: Services) -> str:
-    """The Clerk id of a caller who may spend: signed in as themselves, within the rate limit."""
+def _who_may_spend(services: Services) -> tuple[Caller, str]:
+    """A caller within the rate limit, and the Clerk id of whose money they may spend."""
     who = caller.signed_in(services)
-    caller.refuse_impersonation(who)
+    owner = caller.owner_to_charge(who)
     caller.enforce_limit(services, who, "billing", services.settings.rate_limit)
-    return who.clerk_user_id
+    return who, owner
 
 
 def _origin() -> str:
@@ -70,12 +72,12 @@ def _origin() -> str:
 
 def _status(services: Services, who: Caller) -> dict[str, Any]:
     settings = services.settings
-    account = refresh.account_of(services, who.clerk_user_id)
+    account = refresh.account_of(services, who.clerk_owner_id)
     return status_object(
         account,
         settings.plans,
         settings.entitled_statuses,
         livemode=settings.livemode,
-        may_spend=not who.impersonated,
+        may_spend=who.refusal is None,
         offers_trial=settings.offers_trial,
     )

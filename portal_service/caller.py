@@ -1,4 +1,6 @@
-"""Who is calling: token or cookie, origin, rate limit. Identity is the verified token's alone."""
+"""Who is calling, and for whom: token or cookie, origin, rate limit. Both are the verified token's
+alone.
+"""
 
 import logging
 import time
@@ -7,18 +9,24 @@ from dataclasses import dataclass
 import limits
 from flask import request
 
-from portal_service.clerk import TokenRefused
+from portal_service.clerk import TokenRefused, active_organization
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import LIMITER_ERRORS
 from portal_service.observability import note
+from portal_service.owner import standing
 from portal_service.services import Services
 
 
 @dataclass(frozen=True)
 class Caller:
+    """clerk_owner_id: whose subscriptions the caller sees; None: nobody pays for this caller.
+    refusal: the code of why the caller may not spend the owner's money; None: they may.
+    """
+
     clerk_user_id: str
-    impersonated: bool
+    clerk_owner_id: str | None
+    refusal: str | None
 
 
 def signed_in(services: Services) -> Caller:
@@ -35,14 +43,21 @@ def signed_in(services: Services) -> Caller:
     _refuse_foreign_azp(services, claims.get("azp"))
     if by_cookie and request.method == "POST":
         _refuse_foreign_origin(services)
-    note(clerk_user_id=claims["sub"])
-    return Caller(claims["sub"], impersonated=bool(claims.get("act")))
+    found = standing(claims["sub"], active_organization(claims), services.settings)
+    note(clerk_user_id=claims["sub"], clerk_owner_id=found.clerk_owner_id)
+    # Whoever acts for a user may look, and may not spend the user's money.
+    refusal = "impersonation_not_allowed" if claims.get("act") else found.refusal
+    return Caller(claims["sub"], found.clerk_owner_id, refusal)
 
 
-def refuse_impersonation(caller: Caller) -> None:
-    """Whoever acts for a user may look, and may not spend the user's money."""
-    if caller.impersonated:
-        raise ServiceError("impersonation_not_allowed")
+def owner_to_charge(caller: Caller) -> str:
+    """The owner, whose money the caller may spend.
+
+    Raises ServiceError: impersonation_not_allowed, organization_required, not_billing_admin.
+    """
+    if caller.refusal or not caller.clerk_owner_id:
+        raise ServiceError(caller.refusal)
+    return caller.clerk_owner_id
 
 
 def enforce_limit(services: Services, caller: Caller, what: str, limit: str) -> None:

@@ -6,9 +6,10 @@ from contextlib import nullcontext, suppress
 from typing import Any
 from urllib.parse import unquote
 
-from portal_service import deadline, inputs, open_session
+from portal_service import deadline, inputs, open_session, owner
 from portal_service.entitlement import Account, customers_of, running_rows
 from portal_service.errors import ServiceError
+from portal_service.metrics import LOST_ROUNDS
 from portal_service.services import Services
 from portal_service.stripe_errors import (
     CustomerMissing,
@@ -27,14 +28,16 @@ Params = open_session.Params
 
 
 def session_url(
-    services: Services, clerk_owner_id: str, fields: dict[str, Any], origin: str
+    services: Services, clerk_owner_id: str, clerk_user_id: str, fields: dict[str, Any], origin: str
 ) -> str:
     """The address of a Checkout session.
 
+    clerk_user_id: who buys for the owner.
     fields: of the body: plan with interval, or price; quantity, locale, return_path.
     origin: of the page that asks. Raises ServiceError, already_subscribed among them.
     """
-    wanted = _wanted(services, clerk_owner_id, fields, origin)
+    whose = owner.metadata(clerk_owner_id, buyer=clerk_user_id)
+    wanted = _wanted(services, clerk_owner_id, whose, fields, origin)
     services.prices.refuse_bad_fields(fields)
     account = _refuse_running(services, services.database.account(clerk_owner_id))
     wanted["line_items"] = [_line(services, fields)]
@@ -56,8 +59,17 @@ def _line(services: Services, fields: dict[str, Any]) -> Params:
     return line
 
 
-def _wanted(services: Services, clerk_owner_id: str, fields: dict[str, Any], origin: str) -> Params:
-    """What Stripe is sent but the customer and the line; bad input is refused here."""
+def _wanted(
+    services: Services,
+    clerk_owner_id: str,
+    whose: dict[str, str],
+    fields: dict[str, Any],
+    origin: str,
+) -> Params:
+    """What Stripe is sent but the customer and the line; bad input is refused here.
+
+    whose: the metadata.
+    """
     settings = services.settings
     app_url = settings.app_url_for(origin)
     return_url = inputs.return_url(fields, settings, app_url)
@@ -67,8 +79,8 @@ def _wanted(services: Services, clerk_owner_id: str, fields: dict[str, Any], ori
         "success_url": _with_session_id(return_url or app_url + settings.checkout_success_path),
         "cancel_url": return_url or app_url + settings.checkout_cancel_path,
         "client_reference_id": clerk_owner_id,
-        "metadata": {"clerk_user_id": clerk_owner_id},
-        "subscription_data": {"metadata": {"clerk_user_id": clerk_owner_id}},
+        "metadata": whose,
+        "subscription_data": {"metadata": whose},
     }
     if locale := inputs.locale(fields, inputs.CHECKOUT_LOCALES):
         ours["locale"] = locale
@@ -157,11 +169,11 @@ def _new_customer(services: Services, clerk_owner_id: str, replaced: str | None)
             # Once alone after an old error: trying twice, a new one can't be told from it.
             with deadline.within(services.settings.stripe_timeout) if replays else nullcontext():
                 customer = services.stripe.create_customer(
-                    {"clerk_user_id": clerk_owner_id}, f"{key}-{replays}" if replays else key
+                    owner.metadata(clerk_owner_id), f"{key}-{replays}" if replays else key
                 )
             break
         except KeyInUse:
-            continue
+            LOST_ROUNDS.labels("customer").inc()
         except StripeFailed as error:
             if not error.replayed:
                 raise

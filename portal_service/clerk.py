@@ -5,23 +5,26 @@ Rules: clerk.com/docs, "Manual JWT verification" and "Session tokens".
 
 import json
 import logging
-import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import jwt
 from jwt import PyJWK, PyJWKSet
+from jwt.algorithms import RSAAlgorithm
 
+from portal_service import last_call
 from portal_service.config import Settings
 from portal_service.errors import ServiceError
+from portal_service.known_tokens import Known, KnownTokens
 from portal_service.log import log
-from portal_service.metrics import VENDOR_ERRORS
+from portal_service.metrics import KEYS_FETCHED, VENDOR_ERRORS
+from portal_service.owner import ORGANIZATION, USER, ActiveOrganization
 from portal_service.transport import NO_ANSWER, Transport
 
-Claims = dict[str, Any]
+Claims = Mapping[str, Any]
 
 LEEWAY_SECONDS = 5
 _LIFESPAN_SECONDS = 300  # after this the key set is fetched again
@@ -34,6 +37,20 @@ _REQUIRED = ["exp", "nbf", "iss", "sid", "sub"]
 
 class TokenRefused(Exception):
     """Raised when a token is not a session token of ours; the message says why, for the log."""
+
+
+def active_organization(claims: Claims) -> ActiveOrganization | None:
+    """Version 2 names it in `o`; version 1, which has no `v`, in `org_id` and `org_role`: beside a
+    `v` those are claims of the team's own. Roles are written with `org:` or without.
+    """
+    given = claims["o"] if isinstance(claims.get("o"), dict) else {}
+    organization, role = given.get("id"), given.get("rol")
+    if organization is None and claims.get("v") is None:
+        organization, role = claims.get("org_id"), claims.get("org_role")
+    if not isinstance(organization, str) or not ORGANIZATION.has(organization):
+        return None
+    role = role.removeprefix("org:") if isinstance(role, str) else None
+    return ActiveOrganization(organization, role)
 
 
 class NoKeySet(ValueError):
@@ -49,40 +66,51 @@ class Clerk:
     def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
         self._settings = settings
         self.key_set = None
-        if not settings.clerk_jwt_key:
+        self._known = KnownTokens()
+        if settings.clerk_jwt_key:
+            self._pem_key = RSAAlgorithm(RSAAlgorithm.SHA256).prepare_key(settings.clerk_jwt_key)
+        else:
             transport = transport or Transport.for_threads(settings.threads)
             self.key_set = KeySet(settings.clerk_jwks_url, transport)
 
     def claims(self, token: str) -> Claims:
         """The verified claims. Raises TokenRefused, or ServiceError when no key can be had."""
+        began = time.monotonic()
+        known = self._known.get(token)
+        if known and known.key is self._key(known.kid, began):  # whatever another key verified
+            return known.claims
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") != "RS256" or header.get("typ") != "JWT":
                 raise TokenRefused("not an RS256 JWT")
-            claims = self._verified(token, header.get("kid"))
+            claims, key = self._verified(token, header.get("kid"), began)
         except jwt.PyJWTError as error:
             raise TokenRefused(type(error).__name__) from error
         if claims.get("sts") == "pending":
             raise TokenRefused("the session is pending")
-        if not re.fullmatch(r"user_[\w-]{1,100}", claims["sub"], re.ASCII):
+        if not USER.has(claims["sub"]):
             raise TokenRefused("the subject is not a user")
         if not isinstance(claims["sid"], str) or not claims["sid"]:
             raise TokenRefused("not a session's token")
+        self._known.keep(token, Known(claims, header.get("kid"), key, int(claims["exp"])))
         return claims
 
-    def _verified(self, token: str, kid: Any) -> Claims:
-        if self.key_set is None:
-            return self._decoded(token, self._settings.clerk_jwt_key)
-        began = time.monotonic()
-        key = self.key_set.key(kid, began)
+    def _key(self, kid: Any, began: float) -> Any:
+        return self.key_set.key(kid, began) if self.key_set else self._pem_key
+
+    def _verified(self, token: str, kid: Any, began: float) -> tuple[Claims, Any]:
+        """The claims, and the key that verified them."""
+        key = self._key(kid, began)
         try:
-            return self._decoded(token, key)
+            return self._decoded(token, key), key
         except jwt.InvalidSignatureError:
+            if self.key_set is None:
+                raise
             # An instance keeps its key's id when it rotates the key.
             newer = self.key_set.newer_key(kid, began)
             if newer is key:
                 raise
-            return self._decoded(token, newer)
+            return self._decoded(token, newer), newer
 
     def _decoded(self, token: str, key: Any) -> Claims:
         return jwt.decode(
@@ -181,7 +209,9 @@ class KeySet:
                 raise NoKeySet("no keys")
         except (*_GARBAGE, *NO_ANSWER, jwt.PyJWTError) as error:
             VENDOR_ERRORS.labels("clerk", type(error).__name__).inc()
-            log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__)
+            log(logging.ERROR, "clerk's key set can't be fetched", reason=type(error).__name__,
+                **last_call.fields())  # fmt: skip
             return False
         self._keys, self._fetched_at = keys, time.monotonic()
+        KEYS_FETCHED.labels("clerk").set_to_current_time()
         return True

@@ -87,7 +87,21 @@ class Settings:
         "CLERK_JWKS_URL", value.url, "an address, as https://…/.well-known/jwks.json", default="")
     clerk_jwt_key: str | None = _variable(
         "CLERK_JWT_KEY", value.pem, "Clerk's public key as PEM", default=None)
+    clerk_webhook_secrets: tuple[str, ...] = _variable(
+        "CLERK_WEBHOOK_SECRET", value.parts(",", value.svix_secret),
+        "whsec_… of Clerk's webhook endpoint; several with commas between", default=(),
+        secret=True)
+    on_owner_deleted: str = _variable(
+        "ON_OWNER_DELETED", value.matching("cancel_at_period_end|cancel_now|keep"),
+        "cancel_at_period_end, cancel_now or keep", default="cancel_at_period_end")
     require_azp: bool = _variable("REQUIRE_AZP", value.flag, "true or false", default=False)
+    billing_owner: str = _variable(
+        "BILLING_OWNER", value.matching("user|organization"), "user or organization",
+        default="user")
+    billing_org_roles: tuple[str, ...] = _variable(
+        "BILLING_ORG_ROLES", value.parts(",", value.org_role),
+        "roles of Clerk's organizations with commas between, as admin,billing",
+        default=("admin",))
     app_url: str = _variable(
         "APP_URL NEXT_PUBLIC_APP_URL", value.url, "the frontend's address, https://app.example.com")
     origins: tuple[str, ...] = _variable(

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import limits
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from stripe import RequestOptions
 from stripe.params.checkout import SessionCreateParams
@@ -150,9 +151,22 @@ def issuer(value: str) -> str:
     return url("https://" + matching(r"[^$/]+\.[^$/]+\$")(host)[:-1])
 
 
+def svix_secret(value: str) -> str:
+    """A signing secret of Svix', which sends Clerk's webhooks: base64 of the key, after a mark."""
+    encoded = matching(r"whsec_([\w+/]+)={0,2}")(value).removeprefix("whsec_").rstrip("=")
+    base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    return value
+
+
+def org_role(value: str) -> str:
+    """A role of Clerk's organizations, without the `org:` that only some of its tokens write."""
+    return matching(r"(?:org:)?[\w-]+")(value).removeprefix("org:")
+
+
 def pem(value: str) -> str:
     pem = value.replace("\\n", "\n")
-    load_pem_public_key(pem.encode())
+    if not isinstance(load_pem_public_key(pem.encode()), RSAPublicKey):
+        raise Wrong("Clerk signs with RSA: this is the public key of something else")
     return pem
 
 

@@ -47,6 +47,10 @@ class Account:
         return self.rows[0] if self.rows else None
 
 
+# The account of a caller for whom nobody pays.
+NOBODYS = Account("", None, None, ())
+
+
 def row_items(row: Row) -> list[dict[str, Any]]:
     """What a row's subscription consists of; a row from before the column has its one price. What
     people wrote by hand and is no item is passed over.

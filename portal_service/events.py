@@ -15,7 +15,8 @@ from typing import Any
 from portal_service.config import Plan
 from portal_service.errors import ServiceError
 from portal_service.log import log
-from portal_service.subscription import Row, StripeObject, clerk_owner_of, row_of, subscription_of
+from portal_service.owner import names_in
+from portal_service.subscription import Row, StripeObject, row_of, subscription_of
 
 Event = dict[str, Any]
 
@@ -90,7 +91,7 @@ def snapshot_row(event: Event, plans: Sequence[Plan]) -> Row:
         snapshot = event["data"]["object"]
         row = row_of(snapshot, plans, datetime.fromtimestamp(event["created"], UTC))
         items = (value for item in row["items"] for value in item.values())
-        _refuse_unstorable(clerk_owner_of(snapshot), *row.values(), *items)
+        _refuse_unstorable(*names_in(snapshot), *row.values(), *items)
     return row
 
 
@@ -98,7 +99,7 @@ def completed_session(event: Event) -> StripeObject:
     """The checkout session that an event carries. Raises InvalidPayload."""
     with _reading(event):
         session: StripeObject = event["data"]["object"]
-        _refuse_unstorable(clerk_owner_of(session), subscription_of(session))
+        _refuse_unstorable(*names_in(session), subscription_of(session))
     return session
 
 

@@ -20,7 +20,13 @@ _PREFIX = "portal-metrics-"
 _LOCK = "lock"
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108  (the folder in it is made by mkdtemp)
 # Bytes of one place's files. All of our labels are closed sets: 115 KiB of histograms at the most.
-_SIZES = {"histogram": 262_144, "counter": 131_072, "gauge_livesum": 16_384}
+_SIZES = {
+    "histogram": 262_144,
+    "counter": 131_072,
+    "gauge_livesum": 16_384,  # of the calls and rests under way
+    "gauge_livemin": 16_384,
+    "gauge_max": 16_384,
+}
 _MASTER = "master"
 
 _place = _MASTER  # this process'
@@ -47,10 +53,15 @@ class MetricsFolder:
         taken: the places of the workers that live.
         """
         place = next((place for place in self._free if place not in set(taken)), _MASTER)
-        if place != _MASTER:
-            with open(self._file("gauge_livesum", place), "r+b") as file:
-                file.write(bytes(_SIZES["gauge_livesum"]))
+        self.leave(place)
         return place
+
+    def leave(self, place: str) -> None:
+        """Forget what a worker that has ended was at; what it counted stays."""
+        for kind in _SIZES:
+            if place != _MASTER and kind.startswith("gauge_live"):
+                with open(self._file(kind, place), "r+b") as file:
+                    file.write(bytes(_SIZES[kind]))
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -11,17 +11,18 @@ each write replaces. Knows no HTTP and no SQL. docs/ordering.md says what each p
 import logging
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Literal
 
 import stripe
 
-from portal_service import deadline, events
+from portal_service import deadline, deliveries, events
 from portal_service.config import Settings
+from portal_service.deliveries import Change, Outcome
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
 from portal_service.events import Event, snapshot_row
 from portal_service.log import log
-from portal_service.metrics import LIVE_MISSING
+from portal_service.metrics import LIVE_MISSING, LOST_ROUNDS
+from portal_service.owner import named_owner
 from portal_service.reports import Reports
 from portal_service.single_flight import Flight, SingleFlight, Waiting
 from portal_service.stripe_api import Stripe
@@ -31,7 +32,6 @@ from portal_service.subscription import (
     ENDED,
     Row,
     StripeObject,
-    clerk_owner_of,
     differences,
     has_more_items,
     is_of_deleted_customer,
@@ -40,8 +40,6 @@ from portal_service.subscription import (
 )
 from portal_service.supabase_db import Database
 from portal_service.whose import Whose
-
-Outcome = Literal["applied", "refreshed", "unchanged", "ignored"]
 
 OUR_RELEASE = stripe.api_version.partition(".")[2]
 
@@ -62,7 +60,7 @@ class Mirror:
         self._settings = settings
         self._database = database
         self._stripe = stripe_
-        self._flights: SingleFlight[Outcome] = SingleFlight(waiting)
+        self._flights: SingleFlight[Change] = SingleFlight(waiting)
         self.reports = Reports(settings)
         self.whose = Whose(settings, database)
 
@@ -88,9 +86,11 @@ class Mirror:
 
         clerk_owner_id: of the metadata of the checkout session that made the subscription.
         """
-        return self._flights.run(
+        change = self._flights.run(
             subscription_id, lambda flight: self._refresh(subscription_id, flight), clerk_owner_id
         )
+        deliveries.note_change(change)
+        return change.outcome
 
     def refresh_customer(self, account: Account, customer: str) -> list[StripeObject]:
         """Ask Stripe for all subscriptions of a customer, write them, and return those that are not
@@ -172,22 +172,26 @@ class Mirror:
         if whole and release == OUR_RELEASE and not subscription.get("test_clock"):
             stored = self._upsert(new_row, self.whose.named_owner(subscription), None)
             if stored:
+                deliveries.note_trusted(event, stored)
                 return "applied"
-        known = not whole or self._database.row(subscription["id"])
-        if not known and self.whose.is_somebody_elses(subscription):
+        row = self._database.row(subscription["id"]) if whole else None
+        if whole and not row and self.whose.is_somebody_elses(subscription):
             return "ignored"
+        deliveries.count_question(event, row, OUR_RELEASE)
         return self.refresh(subscription["id"])
 
     def apply_checkout(self, session: StripeObject) -> Outcome:
         """Take in a completed checkout session: ask for the subscription that it made."""
         subscription = subscription_of(session)
-        return self.refresh(subscription, clerk_owner_of(session)) if subscription else "ignored"
+        if not subscription:
+            return "ignored"
+        return self.refresh(subscription, named_owner(session, self._settings))
 
-    def _refresh(self, subscription_id: str, flight: Flight[Outcome]) -> Outcome:
+    def _refresh(self, subscription_id: str, flight: Flight[Change]) -> Change:
         for _ in deadline.rounds():
             row = self._database.row(subscription_id)
             if row and row["livemode"] not in (None, self._settings.livemode):
-                return "ignored"  # a row of the other mode: unknown to Stripe under our key
+                return Change("ignored")  # of the other mode: unknown to Stripe under our key
             flight.depart()  # who comes later may know of something newer than what Stripe answers
             try:
                 subscription, date = self._stripe.subscription(subscription_id)
@@ -196,15 +200,16 @@ class Mirror:
                 owner = None
             else:
                 if row is None and self.whose.is_somebody_elses(subscription):
-                    return "ignored"
+                    return Change("ignored")
                 new_row = row_of(subscription, self._settings.plans, date)
                 owner = self.whose.named_owner(subscription, flight.hints)
             if new_row is None:
-                return "ignored"
+                return Change("ignored")
             stored = self._write(new_row, row, owner)
             if stored:
                 unchanged = row and row["updated_at"] == stored["updated_at"]
-                return "unchanged" if unchanged else "refreshed"
+                return Change("unchanged" if unchanged else "refreshed", row, stored)
+            LOST_ROUNDS.labels("row").inc()
         raise ServiceError("database_unavailable")
 
     def _write(self, new_row: Row, row: Row | None, owner: str | None) -> Row | None:

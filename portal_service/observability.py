@@ -6,12 +6,12 @@ import time
 import uuid
 from typing import Any
 
-from flask import Response, g, request
+from flask import Response, g, has_request_context, request
 from flask.sansio.scaffold import Scaffold
 
-from portal_service import deadline
+from portal_service import cors, deadline
 from portal_service.log import current_request_id, log, request_id
-from portal_service.metrics import QUEUE_SECONDS, REQUEST_SECONDS, REQUESTS
+from portal_service.metrics import QUEUE_SECONDS, REFUSED_ORIGINS, REQUEST_SECONDS, REQUESTS
 from portal_service.queue_time import taken
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -50,6 +50,7 @@ def _finish(response: Response) -> Response:
     method = request.method if request.method in _METHODS else "other"
     REQUESTS.labels(route, method, response.status_code).inc()
     REQUEST_SECONDS.labels(route).observe(seconds)
+    _tell_refused_origin(response)
     queued = {}
     if g.portal_queued is not None:
         QUEUE_SECONDS.observe(g.portal_queued)
@@ -67,6 +68,18 @@ def _finish(response: Response) -> Response:
     return response
 
 
+def _tell_refused_origin(response: Response) -> None:
+    if "Origin" not in request.headers:
+        return
+    asked, answered = dict(request.headers), dict(response.headers)
+    if reason := cors.refusal(request.method, asked, answered):
+        REFUSED_ORIGINS.labels(reason).inc()
+        note(kept_from_page=reason)
+        # A browser's preflight, or of somebody signed in: anybody else may write anything there.
+        if reason != "origin" or "clerk_user_id" in g.portal_log:
+            note(origin=request.headers["Origin"][:200])
+
+
 def _route() -> str:
     """The rule that answered: a label with few values, whatever paths are tried."""
     rule = request.url_rule
@@ -74,8 +87,9 @@ def _route() -> str:
 
 
 def note(**fields: Any) -> None:
-    """Add fields to the log line of the present request."""
-    g.setdefault("portal_log", {}).update(fields)
+    """Add fields to the log line of the present request, if there is one."""
+    if has_request_context():
+        g.setdefault("portal_log", {}).update(fields)
 
 
 def _end(_: BaseException | None) -> None:

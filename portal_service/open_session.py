@@ -18,6 +18,8 @@ from typing import Any
 from portal_service import deadline
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
+from portal_service.metrics import LOST_ROUNDS
+from portal_service.owner import names_in
 from portal_service.services import Services
 from portal_service.stripe_errors import (
     KeyInUse,
@@ -26,12 +28,7 @@ from portal_service.stripe_errors import (
     StripeRefused,
     StripeUnavailable,
 )
-from portal_service.subscription import (
-    StripeObject,
-    clerk_owner_of,
-    had_trial,
-    is_running_at_stripe,
-)
+from portal_service.subscription import StripeObject, had_trial, is_running_at_stripe
 
 Params = dict[str, Any]
 
@@ -49,6 +46,7 @@ def url(services: Services, account: Account, customer: str, wanted: Params) -> 
     slot = _Slot()
     for again in deadline.rounds():
         if again:
+            LOST_ROUNDS.labels("session").inc()
             account = services.database.account(account.clerk_owner_id)
         # In this order: whoever pays in between is seen as a running subscription, or an open
         # session refuses to expire.
@@ -155,7 +153,7 @@ def _left_open(
 
 
 def _is_ours(session: StripeObject) -> bool:
-    return session.get("mode") == "subscription" and clerk_owner_of(session) is not None
+    return session.get("mode") == "subscription" and bool(names_in(session))
 
 
 def _key(services: Services, customer: str, ours: list[StripeObject]) -> str:

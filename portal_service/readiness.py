@@ -38,6 +38,7 @@ class Readiness:
         self._problems: tuple[Problem, ...] = ()
         self._refused_write: str | None = None
         self._settings_due_at = 0.0
+        self._owners_are_known = False
         self._probed_at = 0.0
         self._begun = False
         self._lock = threading.Lock()  # of the thread's beginning and end; held for no call
@@ -100,7 +101,10 @@ class Readiness:
         if time.monotonic() < self._settings_due_at:
             return {}
         self._settings_due_at = time.monotonic() + SETTINGS_EVERY_SECONDS
-        return {"settings": self._look_at_settings, "writes": self._look_at_writes}
+        checks = {"settings": self._look_at_settings, "writes": self._look_at_writes}
+        if not self._owners_are_known:
+            checks["owners"] = self._look_at_owners
+        return checks
 
     def _missing(self) -> list[str]:
         name = self._services.database.missing_schema()
@@ -134,6 +138,12 @@ class Readiness:
                 cure="Run the migrations again: they name what refuses it, and the way out",
             )
         self._refused_write = refused
+
+    def _look_at_owners(self) -> None:
+        """Once: it reads the whole table, and such rows are made by a changed setting alone."""
+        mirror = self._services.mirror
+        mirror.reports.other_kind(mirror.whose.rows_of_the_other_kind())
+        self._owners_are_known = True
 
 
 def _side_by_side(checks: dict[str, Callable[[], None]]) -> dict[str, bool]:

@@ -3,9 +3,9 @@
 import logging
 
 from portal_service.config import Settings
-from portal_service.entitlement import has_unknown_price, is_ignored_row
+from portal_service.entitlement import Account, has_unknown_price, is_ignored_row, running_rows
 from portal_service.log import log
-from portal_service.metrics import UNCLAIMED, UNKNOWN_PRICES
+from portal_service.metrics import TWO_RUNNING, UNCLAIMED, UNKNOWN_PRICES
 from portal_service.once import Once
 from portal_service.subscription import ENDED, KNOWN_STATUSES, Row
 
@@ -13,8 +13,29 @@ from portal_service.subscription import ENDED, KNOWN_STATUSES, Row
 class Reports:
     def __init__(self, settings: Settings) -> None:
         self._plans = settings.plans
+        self._entitled = settings.entitled_statuses
         self._ignored = settings.ignored_products
+        self._billing_owner = settings.billing_owner
         self._told = Once()
+
+    def account(self, account: Account) -> None:
+        """What is odd about the row that counts, and an owner who pays twice."""
+        if account.best_row:
+            self.row(account.best_row)
+        running = [
+            row["stripe_subscription_id"]
+            for row in running_rows(account, self._plans, self._entitled)
+            if row["stripe_subscription_id"]
+        ]
+        if len(running) > 1 and self._told.first(("two running", *sorted(running))):
+            TWO_RUNNING.inc()
+            log(
+                logging.ERROR,
+                "an owner has two running subscriptions, and pays for both",
+                owner=account.clerk_owner_id,
+                subscriptions=running,
+                cure="Ask which one is wanted; cancel the other at Stripe, and refund it",
+            )
 
     def row(self, row: Row) -> None:
         """A price that no plan lists, a status that nobody knows."""
@@ -39,6 +60,17 @@ class Reports:
                 "a subscription has an unknown status",
                 subscription=subscription,
                 status=status,
+            )
+
+    def other_kind(self, count: int) -> None:
+        """Subscriptions whose owners are of the kind that BILLING_OWNER does not name."""
+        if count and self._told.first(("other kind", count)):
+            log(
+                logging.WARNING,
+                "subscriptions belong to nobody here: BILLING_OWNER names the other kind of owner",
+                count=count,
+                billing_owner=self._billing_owner,
+                cure="docs/owners.md says what to do with them",
             )
 
     def owner(self, row: Row, named: str | None) -> None:

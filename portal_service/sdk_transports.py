@@ -4,34 +4,56 @@ that each of them wants, its failures as those that each of them knows.
 
 import json
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 import httpx
 import stripe
 
 from portal_service import deadline
+from portal_service.metrics import VENDOR_RETRIES
 from portal_service.slots import NoSlot, TimedOut
-from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable
+from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, call_of
 
-# Headers about how the body came over the wire; the body is decoded by now.
-_OF_THE_WIRE = ("content-encoding", "content-length", "transfer-encoding")
+_OF_HTTPX = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "portal_service"}
+# PostgREST's client wants to see the request, and whether it asked for a count.
+_NOWHERE = "http://supabase.invalid"
+_WITHOUT_COUNT = httpx.Request("GET", _NOWHERE)
+# Of the SDK's present question to Stripe.
+_attempts: ContextVar[int] = ContextVar("attempts", default=0)
 
 
-class SupabaseTransport(httpx.BaseTransport):
-    """What `supabase` sends its requests by.
+class SupabaseClient(httpx.Client):
+    """What `supabase` sends its requests by: httpx' interface, without its way through URLs,
+    cookies, redirects and auth flows, since PostgREST has none.
 
     timeout: seconds for one attempt.
     """
 
     def __init__(self, transport: Transport, timeout: float) -> None:
-        self._transport = transport
-        self._timeout = timeout
+        super().__init__(transport=_Nowhere())
+        self._process_transport = transport
+        self._seconds = timeout
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx.TransportError of the fitting kind, and OutOfTime."""
-        sent = request.method, str(request.url), dict(request.headers), request.read()
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        *,
+        content: bytes | None = None,
+        params: httpx.QueryParams | None = None,
+        headers: httpx.Headers | None = None,
+        auth: None = None,
+    ) -> httpx.Response:
+        """As PostgREST's client calls it. Raises httpx.TransportError of the fitting kind, and
+        OutOfTime.
+        """
+        sent = {**_OF_HTTPX, **(headers or {})}
+        address = f"{url}?{params}" if params else url
         try:
-            answer = self._transport.ask("supabase", *sent, self._timeout)
+            answer = self._process_transport.ask(
+                "supabase", method, address, sent, content, self._seconds
+            )
         except NoSlot as error:
             raise httpx.PoolTimeout(str(error)) from error
         except TimedOut as error:
@@ -40,8 +62,18 @@ class SupabaseTransport(httpx.BaseTransport):
             raise httpx.ConnectError(str(error)) from error
         except ConnectionLost as error:
             raise httpx.ReadError(str(error)) from error
-        headers = [pair for pair in answer.headers.items() if pair[0].lower() not in _OF_THE_WIRE]
-        return httpx.Response(answer.status, headers=headers, content=answer.body)
+        if "count=" not in sent.get("prefer", ""):
+            return httpx.Response(answer.status, content=answer.body, request=_WITHOUT_COUNT)
+        return httpx.Response(
+            answer.status,
+            headers={"content-range": answer.headers.get("content-range", "")},
+            content=answer.body,
+            request=httpx.Request(method, _NOWHERE, headers=headers),
+        )
+
+
+class _Nowhere(httpx.BaseTransport):
+    """Of httpx' own, which would read certificates for nothing."""
 
 
 class StripeTransport(stripe.HTTPClient):
@@ -58,6 +90,10 @@ class StripeTransport(stripe.HTTPClient):
         self._transport = transport
         self._timeout = timeout
 
+    def request_with_retries(self, *args: Any, **named: Any) -> tuple[str, int, Mapping[str, str]]:
+        _attempts.set(0)
+        return super().request_with_retries(*args, **named)
+
     def request(
         self,
         method: str,
@@ -68,6 +104,9 @@ class StripeTransport(stripe.HTTPClient):
         _usage: list[str] | None = None,
     ) -> tuple[Any, int, Mapping[str, str]]:
         """Raises stripe.APIConnectionError; the SDK tries again where that may help."""
+        if _attempts.get():
+            VENDOR_RETRIES.labels("stripe", call_of(method.upper(), url)).inc()
+        _attempts.set(_attempts.get() + 1)
         sent = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
         try:
             answer = self._transport.ask(

@@ -3,6 +3,7 @@ health, readiness and metrics always find a thread, whoever hangs, and status wh
 answers. Knows no HTTP and no vendor's answers.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -11,9 +12,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from portal_service.deadline import OutOfTime
+from portal_service.log import log
+from portal_service.metrics import VENDOR_RESTING
 
 TIMEOUTS_IN_A_ROW = 5
 REST_SECONDS = 5.0
+# A vendor that gives answers frees a place in so much time; of one that doesn't, nobody waits.
+WAIT_SECONDS = 0.5
+_TELL_SECONDS = 60.0  # between two lines about threads that are all taken
 
 
 _in_background: ContextVar[bool] = ContextVar("in_background", default=False)
@@ -32,7 +38,7 @@ def background() -> Iterator[None]:
 
 
 class NoSlot(Exception):
-    """Raised at once when too many threads wait already, or the vendor is left alone.
+    """Raised when too many threads wait already, or the vendor is left alone.
 
     reason: `busy` or `resting`.
     """
@@ -55,11 +61,15 @@ class TimedOut(Exception):
 
 @dataclass
 class _Vendor:
+    name: str
     most: int
     waiting: int = 0
+    moved_at: float = 0.0  # when it last answered, or somebody began to wait where nobody did
     timeouts: int = 0
     rests_until: float = 0.0
     is_tried: bool = False
+    refused: int = 0  # since it was last told
+    told_at: float = float("-inf")
 
 
 class Slots:
@@ -72,13 +82,10 @@ class Slots:
         # Seven eighths for vendors together; Stripe leaves one of these to the database.
         self.most = max(1, threads * 7 // 8)
         most_for_stripe = max(1, min(threads * 3 // 4, self.most - 1))
-        self._vendors = {
-            "stripe": _Vendor(most_for_stripe),
-            "supabase": _Vendor(self.most),
-            "clerk": _Vendor(1),
-        }
+        most = {"stripe": most_for_stripe, "supabase": self.most, "clerk": 1}
+        self._vendors = {name: _Vendor(name, most=number) for name, number in most.items()}
         self._waiting = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     @contextmanager
     def asking(self, vendor: str) -> Iterator[None]:
@@ -116,28 +123,75 @@ class Slots:
 
     def _enter(self, name: str, is_call: bool) -> bool:
         """Whether the call is the one that tries for all."""
-        with self._lock:
+        with self._changed:
             vendor = self._vendors[name]
             takes_place = not _in_background.get()
-            if takes_place and (vendor.waiting >= vendor.most or self._waiting >= self.most):
-                raise NoSlot("busy")
-            tries = is_call and vendor.timeouts >= TIMEOUTS_IN_A_ROW
-            if tries and (vendor.is_tried or time.monotonic() < vendor.rests_until):
-                raise NoSlot("resting")
+            try:
+                if takes_place:
+                    self._wait_for_place(vendor)
+                tries = is_call and vendor.timeouts >= TIMEOUTS_IN_A_ROW
+                if tries and (vendor.is_tried or time.monotonic() < vendor.rests_until):
+                    raise NoSlot("resting")
+            except NoSlot as refusal:
+                _count(vendor, refusal)
+                raise
             vendor.is_tried = vendor.is_tried or tries
             vendor.waiting += takes_place
             self._waiting += takes_place
             return tries
 
+    def _wait_for_place(self, vendor: _Vendor) -> None:
+        """A burst waits for its turn at a vendor that answers; with one that hangs every thread
+        would. Raises NoSlot.
+        """
+        now = time.monotonic()
+        if not vendor.waiting:
+            vendor.moved_at = now
+        until = now + WAIT_SECONDS
+        while vendor.waiting >= vendor.most or self._waiting >= self.most:
+            left = min(until, vendor.moved_at + WAIT_SECONDS) - time.monotonic()
+            if left <= 0:
+                raise NoSlot("busy")
+            self._changed.wait(left)
+
     def _leave(self, name: str, tries: bool, timed_out: bool | None) -> None:
-        with self._lock:
+        with self._changed:
             vendor = self._vendors[name]
             takes_place = not _in_background.get()
             vendor.waiting -= takes_place
             self._waiting -= takes_place
             if tries:
                 vendor.is_tried = False
-            if timed_out is not None:
-                vendor.timeouts = vendor.timeouts + 1 if timed_out else 0
-            if timed_out and vendor.timeouts >= TIMEOUTS_IN_A_ROW:
-                vendor.rests_until = time.monotonic() + REST_SECONDS
+            if timed_out:
+                _note_timeout(vendor)
+            elif timed_out is False:
+                _note_answer(vendor)
+            self._changed.notify_all()
+
+
+def _note_timeout(vendor: _Vendor) -> None:
+    vendor.timeouts += 1
+    if vendor.timeouts >= TIMEOUTS_IN_A_ROW:
+        vendor.rests_until = time.monotonic() + REST_SECONDS
+    if vendor.timeouts == TIMEOUTS_IN_A_ROW:
+        VENDOR_RESTING.labels(vendor.name).inc()
+        log(logging.ERROR, "a vendor does not answer and is left alone", vendor=vendor.name)
+
+
+def _note_answer(vendor: _Vendor) -> None:
+    if vendor.timeouts >= TIMEOUTS_IN_A_ROW:
+        VENDOR_RESTING.labels(vendor.name).dec()
+        log(logging.WARNING, "a vendor answers again", vendor=vendor.name, refused=vendor.refused)
+        vendor.refused = 0
+    vendor.timeouts = 0
+    vendor.moved_at = time.monotonic()
+
+
+def _count(vendor: _Vendor, refusal: NoSlot) -> None:
+    """One line for many refusals, each of which its request's own line shows as 503."""
+    vendor.refused += 1
+    now = time.monotonic()
+    if refusal.reason == "busy" and now - vendor.told_at > _TELL_SECONDS:
+        log(logging.ERROR, "all threads that may wait for a vendor do", vendor=vendor.name,
+            refused=vendor.refused)  # fmt: skip
+        vendor.told_at, vendor.refused = now, 0

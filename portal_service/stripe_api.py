@@ -76,6 +76,18 @@ class Stripe:
         for page in self._subscription_pages(**({"starting_after": after} if after else {})):
             yield from (self._with_all_items(one.to_dict()) for one in page.data)
 
+    def cancel_subscription(self, subscription_id: str) -> None:
+        """End it at once. Raises NotAtStripe where it has ended."""
+        self._call(lambda c, o: c.v1.subscriptions.cancel(subscription_id, {}, o), late=True)
+
+    def update_subscription(self, subscription_id: str, params: Any) -> None:
+        """Raises NotAtStripe, StripeRefused."""
+        self._call(lambda c, o: c.v1.subscriptions.update(subscription_id, params, o), late=True)
+
+    def release_schedule(self, schedule_id: str) -> None:
+        """Raises NotAtStripe, and StripeRefused where it was released before."""
+        self._call(lambda c, o: c.v1.subscription_schedules.release(schedule_id, {}, o), late=True)
+
     def _subscription_pages(self, **params: str) -> Iterator[Any]:
         expanded = {"status": "all", "expand": ["data.customer"], **params}
         return self._pages(lambda c, p, o: c.v1.subscriptions.list(p, o), expanded)
@@ -109,6 +121,10 @@ class Stripe:
     def customer(self, customer_id: str) -> StripeObject:
         """A deleted one is `{"deleted": True}` with its id. Raises NotAtStripe."""
         return self._object(lambda c, o: c.v1.customers.retrieve(customer_id, {}, o))
+
+    def update_customer(self, customer_id: str, params: Any, idempotency_key: str) -> None:
+        """Raises NotAtStripe, StripeRefused, KeyInUse, KeyReused."""
+        self._call(lambda c, o: c.v1.customers.update(customer_id, params, o), idempotency_key)
 
     def is_gone(self, customer_id: str) -> bool:
         """Whether the customer was deleted, or never was there."""

@@ -10,9 +10,11 @@ from typing import Any
 
 import stripe
 
+from portal_service import last_call
 from portal_service.errors import ServiceError
 from portal_service.log import log, scrub
 from portal_service.metrics import VENDOR_ERRORS, error_label
+from portal_service.slots import NoSlot
 
 _CURES = {
     "portal_not_configured": "Save the settings once in Stripe's dashboard, Settings > Billing > "
@@ -81,6 +83,8 @@ def translated(
     optional: that our key may not ask this is no fault, and whoever asked tells it.
     late: somebody else may have done it first, and then Stripe refuses it.
     """
+    if isinstance(error.__cause__, NoSlot):  # which `slots` tells, in one line for many
+        return StripeUnavailable()
     details = error.error
     code = getattr(details, "code", None) or error.code
     param = getattr(details, "param", None)
@@ -98,6 +102,7 @@ def translated(
     log(
         level,
         "stripe call failed",
+        **last_call.fields(),
         answer=translated.code,
         status=error.http_status,
         stripe_type=type(error).__name__,

@@ -44,22 +44,15 @@ def _id(reference: Any) -> str | None:
     return found
 
 
-def clerk_owner_of(stripe_object: StripeObject) -> str | None:
-    """Clerk's id of the owner, as the metadata names it."""
-    named = (stripe_object.get("metadata") or {}).get("clerk_user_id")
-    return named or None if isinstance(named, str) else None
-
-
-def clerk_owner_of_customer(subscription: StripeObject) -> str | None:
-    """Whom the metadata of a subscription's customer names, where Stripe expanded it."""
+def expanded_customer(subscription: StripeObject) -> StripeObject:
+    """The subscription's customer where Stripe expanded it, else {}."""
     customer = subscription.get("customer")
-    return clerk_owner_of(customer) if isinstance(customer, dict) else None
+    return customer if isinstance(customer, dict) else {}
 
 
 def is_of_deleted_customer(subscription: StripeObject) -> bool:
     """Whether Stripe, which keeps deleted customers, says so of one that it expanded."""
-    customer = subscription.get("customer")
-    return isinstance(customer, dict) and bool(customer.get("deleted"))
+    return bool(expanded_customer(subscription).get("deleted"))
 
 
 def is_ours(subscription: StripeObject, plans: Sequence[Plan]) -> bool:

@@ -9,16 +9,17 @@ from functools import cached_property
 from typing import Any
 
 import httpx
+from postgrest import CountMethod
 from postgrest.exceptions import APIError
 from supabase import Client, ClientOptions, create_client
 
-from portal_service import deadline
+from portal_service import deadline, last_call
 from portal_service.config import Settings
 from portal_service.entitlement import Account, by_merit, is_ignored_row
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.metrics import VENDOR_ERRORS, error_label
-from portal_service.sdk_transports import SupabaseTransport
+from portal_service.sdk_transports import SupabaseClient
 from portal_service.subscription import COLUMNS, Row
 from portal_service.transport import Transport
 
@@ -30,6 +31,7 @@ _REFUSALS = ("22", "23", "P0")
 # PostgREST and Postgres: a column, table or function that the migrations would have made, or a
 # schema of its own that is not exposed.
 _SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
+_NOT_ASKED = httpx.PoolTimeout.__name__  # no thread may wait for it now
 _PAGE = 500
 
 
@@ -88,6 +90,14 @@ class Database:
         """Remember that Stripe no longer has a customer under our key, or that it has."""
         self._call_in_mode("mark_customer", stripe_customer_id=customer, gone=gone)
 
+    def forget_owner(self, clerk_owner_id: str) -> dict[str, int]:
+        """Put a word that stands for nobody where an owner's id is, and take the app's user away.
+
+        Returns how many "subscriptions" and "customers" were theirs, and "of_the_other_mode".
+        """
+        counts: dict[str, int] = self._call_in_mode("forget_owner", clerk_owner_id=clerk_owner_id)
+        return counts
+
     def gone_customers(self) -> list[str]:
         """Those that Stripe no longer has, of the mode of our key. For commands."""
         query = self._client.table("gone_customers").select("stripe_customer_id")
@@ -142,6 +152,12 @@ class Database:
         rows = self._execute(query.eq("stripe_customer_id", customer).limit(1))
         return rows[0]["clerk_owner_id"] if rows else None
 
+    def count_of_owners(self, prefix: str) -> int:
+        """How many rows that have not ended, in our mode, have an owner whose id begins so."""
+        query = self._client.table("subscriptions").select("revision", count=CountMethod.exact)
+        query = query.like("clerk_owner_id", f"{prefix}*").is_("ended_at", "null")
+        return self._answer(query.eq("livemode", self._settings.livemode).limit(1)).count or 0
+
     def knows_customer(self, customer: str) -> bool:
         query = self._client.table("subscriptions").select("stripe_customer_id")
         rows = query.eq("stripe_customer_id", customer).limit(1)
@@ -172,10 +188,10 @@ class Database:
         """Without retries of its own, since they sleep. Each of our calls may be repeated, as the
         transport wants it: it is a read, a compare-and-swap, or right when it is repeated.
         """
-        transport = SupabaseTransport(self._transport, self._settings.database_timeout)
+        http = SupabaseClient(self._transport, self._settings.database_timeout)
         options = ClientOptions(
             schema=self._settings.supabase_schema,
-            httpx_client=httpx.Client(transport=transport),
+            httpx_client=http,
             postgrest_client_retry=False,
             auto_refresh_token=False,
         )
@@ -191,20 +207,25 @@ class Database:
         return self._call(function, livemode=self._settings.livemode, **arguments)
 
     def _execute(self, query: Any) -> Any:
+        return self._answer(query).data
+
+    def _answer(self, query: Any) -> Any:
         try:
-            data = query.execute().data
+            answer = query.execute()
         except APIError as error:
             raise self._failed(error.code or "", error.message or "") from error
         except (httpx.HTTPError, deadline.OutOfTime) as error:
             raise self._failed(type(error).__name__, "no answer") from error
-        if not isinstance(data, (list, dict)):  # a proxy's page instead of PostgREST's JSON
+        if not isinstance(answer.data, (list, dict)):  # a proxy's page instead of PostgREST's JSON
             raise self._failed("garbage", "the answer is not JSON")
-        return data
+        return answer
 
     def _failed(self, code: str, message: str) -> DatabaseError:
         VENDOR_ERRORS.labels("supabase", error_label(code)).inc()
-        level = logging.INFO if code in _CONFLICTS else logging.ERROR
-        log(level, "supabase call failed", code=code, vendor_message=message)
+        if code != _NOT_ASKED:  # which `slots` tells, in one line for many
+            level = logging.INFO if code in _CONFLICTS else logging.ERROR
+            about = last_call.fields()
+            log(level, "supabase call failed", **about, code=code, vendor_message=message)
         kind = ValueRefused if code[:2] in _REFUSALS and len(code) == 5 else DatabaseError
         return kind(code, message)
 

@@ -19,8 +19,8 @@ from urllib.request import getproxies, proxy_bypass
 import certifi
 import urllib3
 
-from portal_service import deadline
-from portal_service.metrics import VENDOR_IN_FLIGHT, VENDOR_REFUSED, VENDOR_SECONDS
+from portal_service import deadline, last_call
+from portal_service.metrics import VENDOR_IN_FLIGHT, VENDOR_REFUSED, VENDOR_RETRIES, VENDOR_SECONDS
 from portal_service.slots import NoSlot, Slots, TimedOut
 from portal_service.wall_clock import Call, Pool, PoolTLS, WallClock
 
@@ -32,8 +32,10 @@ _WORDS = frozenset(
     {
         *("v1", "billing_portal", "checkout", "configurations", "customers", "events", "expire"),
         *("prices", "products", "sessions", "subscription_items", "subscriptions"),
+        *("release", "subscription_schedules"),
         *("rest", "rpc", "billing_account", "billing_customers", "billing_trial_write"),
-        *("gone_customers", "link_customer", "mark_customer", "upsert_subscription"),
+        *("forget_owner", "gone_customers", "link_customer", "mark_customer"),
+        *("upsert_subscription",),
         *(".well-known", "jwks.json"),
     }
 )
@@ -90,7 +92,7 @@ class Transport:
         timeout: seconds for one attempt, if the request's budget has as much left.
         Raises NoSlot, TimedOut, Unreachable, ConnectionLost, OutOfTime.
         """
-        call = f"{method} {template(url)}"
+        call = call_of(method, url)
         began = time.monotonic()
         try:
             with self._slots.asking(vendor), VENDOR_IN_FLIGHT.labels(vendor).track_inprogress():
@@ -98,9 +100,12 @@ class Transport:
                 try:
                     return self._exchange(method, url, headers, body, deadline.attempt(timeout))
                 except ConnectionLost:
+                    VENDOR_RETRIES.labels(vendor, call).inc()
                     return self._exchange(method, url, headers, body, deadline.attempt(timeout))
                 finally:
-                    VENDOR_SECONDS.labels(vendor, call).observe(time.monotonic() - began)
+                    seconds = time.monotonic() - began
+                    VENDOR_SECONDS.labels(vendor, call).observe(seconds)
+                    last_call.keep(call, seconds)
         except NoSlot as refused:
             VENDOR_REFUSED.labels(vendor, call, refused.reason).inc()
             raise
@@ -152,6 +157,11 @@ class Transport:
         file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
         own = None if folder else certifi.where()
         return ssl.create_default_context(cafile=file or own, capath=folder)
+
+
+def call_of(method: str, url: str) -> str:
+    """What a metric and the log call it."""
+    return f"{method} {template(url)}"
 
 
 def template(url: str) -> str:

@@ -38,7 +38,7 @@ class Call:
 
 class WallClock:
     """Ends every call in time. A socket's own timeout is about one read: a vendor that drips a byte
-    now and then never meets it.
+    now and then never meets it. Its thread ends where there was nothing to watch for a while.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,10 @@ class WallClock:
                     call.expire()
                     self._calls.discard(call)
                 self._wakes_at = min([now + _LOOK_SECONDS, *(call.until for call in self._calls)])
-                self._changed.wait(self._wakes_at - now)
+                was_told = self._changed.wait(self._wakes_at - now)
+                if not was_told and not self._calls:
+                    self._thread = None
+                    return
 
 
 class _Present(threading.local):
@@ -94,8 +97,11 @@ class _Timed(HTTPConnection):
         return sock
 
     def getresponse(self) -> Any:
-        if _present.call is not None:
-            _present.call.socket = self.sock
+        call = _present.call
+        if call is not None:
+            call.socket = self.sock
+            if call.expired:  # before there was a socket that could be woken
+                call.expire()
         return super().getresponse()
 
 

@@ -12,10 +12,9 @@ from typing import Any
 import stripe
 from flask import Blueprint, request
 
-from portal_service import events
+from portal_service import deliveries, events
 from portal_service.errors import ServiceError
 from portal_service.log import log
-from portal_service.metrics import WEBHOOKS
 from portal_service.observability import note
 from portal_service.request_body import WEBHOOK_LIMIT, raw_body
 from portal_service.services import current_services
@@ -33,17 +32,16 @@ def receive_webhook() -> dict[str, Any]:
     signature = request.headers.get("Stripe-Signature", "")
     verify(payload, signature, services.settings.stripe_webhook_secrets)
     event = events.parse(payload)
-    note(event=event.get("id"), type=event["type"])
+    note(event=event.get("id"), type=event["type"], **deliveries.about(event))
     try:
         outcome = services.mirror.apply(event)
     except ServiceError as error:
+        deliveries.count(event, "failed")
         if error.status == 503 or isinstance(error, events.InvalidPayload):
             raise
         raise ServiceError("internal_error") from error  # what is 4xx for a frontend is ours here
     note(outcome=outcome)
-    # Only types that we use: the account's other events would make any number of labels.
-    used = events.type_of(event) in events.USED_EVENTS
-    WEBHOOKS.labels(event["type"] if used else "other", outcome).inc()
+    deliveries.count(event, outcome)
     return {"received": True, "outcome": outcome}
 
 

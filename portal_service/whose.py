@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from portal_service.config import Settings
+from portal_service.owner import named_owner, other_kind
 from portal_service.subscription import (
     StripeObject,
-    clerk_owner_of,
-    clerk_owner_of_customer,
     customer_of,
+    expanded_customer,
     is_ignored,
     is_ours,
 )
@@ -27,8 +27,16 @@ class Whose:
         """
         if not is_ours(subscription, self._settings.plans):
             return None
-        named = [clerk_owner_of(subscription), *of_sessions, clerk_owner_of_customer(subscription)]
+        of_subscription = named_owner(subscription, self._settings)
+        of_customer = named_owner(expanded_customer(subscription), self._settings)
+        named = [of_subscription, *of_sessions, of_customer]
         return next((name for name in named if name), None)
+
+    def rows_of_the_other_kind(self) -> int:
+        """How many subscriptions that have not ended are owned by the kind that BILLING_OWNER does
+        not name: here nobody owns them.
+        """
+        return self._database.count_of_owners(other_kind(self._settings).prefix)
 
     def is_ignored(self, subscription: StripeObject) -> bool:
         """Whether it is of nothing but ignored products."""

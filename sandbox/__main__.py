@@ -71,11 +71,19 @@ def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, Str
         raise CannotStart(str(error)) from error
     store = _remember(world, data)
     running.callback(store.save)
-    service = Service(_environment(world, app_url) | guest.settings(guest_url), data)
+    environment = _environment(world, app_url, environ) | guest.settings(guest_url)
+    service = Service(environment, data)
     running.callback(service.close)
     world.deliver_to(service.url)
     service.start()
-    control.register(app, world, app_url=app_url, service_url=service.url, service=service)
+    control.register(
+        app,
+        world,
+        app_url=app_url,
+        service_url=service.url,
+        service=service,
+        billing_owner=environment.get("BILLING_OWNER", "user"),
+    )
     if guest_url:
         guest.welcome(app, world, guest_url, service.url)
     running.enter_context(server)
@@ -93,13 +101,21 @@ def _remember(world: World, data: Path) -> StripeStore:
     return store
 
 
-def _environment(world: World, app_url: str) -> dict[str, str]:
+def _environment(world: World, app_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the service is told: who pays as whoever starts the sandbox says, the rest as usual."""
     by_number = app_url.replace("localhost", "127.0.0.1")
-    return world.environment(app_url) | {
-        "ALLOWED_ORIGINS": f"{app_url},{by_number}",  # also where APP_URL is a guest's
-        "LOG_FORMAT": "text",
-        "WEB_CONCURRENCY": "2",
+    told = {
+        name: environ[name] for name in ("BILLING_OWNER", "BILLING_ORG_ROLES") if name in environ
     }
+    return (
+        world.environment(app_url)
+        | told
+        | {
+            "ALLOWED_ORIGINS": f"{app_url},{by_number}",  # also where APP_URL is a guest's
+            "LOG_FORMAT": "text",
+            "WEB_CONCURRENCY": "2",
+        }
+    )
 
 
 def _page() -> Flask:

@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException
 from sandbox import control_requests
 from sandbox.command_line import parser, serve
 from sandbox.faults import Faults
+from sandbox.organizations import Organizations
 
 LIFETIME_SECONDS = 60
 CLOCK_SKEW_SECONDS = 5
@@ -35,6 +36,7 @@ class Clerk:
         self._faults = faults
         self.issuer = ""
         self.jwks_requests = 0
+        self.organizations = Organizations()
         self.rotate(keep_kid=False)
 
     @property
@@ -109,9 +111,9 @@ def _error(code: str, message: str) -> dict[str, Any]:
     return {"errors": [{"code": code, "message": message, "long_message": message}]}
 
 
-DESCRIPTION = """A stand-in for Clerk: signs session tokens as Clerk does (RS256, version 2) and
-serves the key set that verifies them. It has no sign-in page, no users and no Backend API. Its
-keys are new at each start."""
+DESCRIPTION = """A stand-in for Clerk: signs session tokens as Clerk does (RS256, version 2 or 1,
+with an organization or without) and serves the key set that verifies them. It has no sign-in page,
+no users and no Backend API. Its keys are new at each start."""
 
 WELCOME = """\
 Clerk's stand-in is at {url} (Ctrl-C stops it; its tokens are then worthless)
@@ -121,7 +123,12 @@ Clerk's stand-in is at {url} (Ctrl-C stops it; its tokens are then worthless)
   Publishable key  {publishable_key}
   A session token, for a minute:
     curl {url}/_sandbox/session -d '{{"clerk_id": "user_ada"}}'
-    curl {url}/_sandbox/session -d '{{"clerk_id": "user_ada", "claims": {{"azp": "https://…"}}}}'"""
+    curl {url}/_sandbox/session -d '{{"clerk_id": "user_ada", "claims": {{"azp": "https://…"}}}}'
+    curl {url}/_sandbox/session -d '{{"clerk_id": "user_ada", "organization": "org_acme"}}'
+  Who is in which organization, and a new role (null: none any more):
+    curl {url}/_sandbox/organizations
+    curl {url}/_sandbox/organizations \\
+      -d '{{"organization": "org_acme", "clerk_id": "user_ada", "role": "member"}}'"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -147,12 +154,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _control(clerk: Clerk, faults: Faults) -> Blueprint:
     control = control_requests.blueprint(faults)
+    clerk.organizations.add_to(control)
 
     @control.post("/session")
     def session() -> ResponseReturnValue:
-        given = control_requests.body("clerk_id", "claims")
-        claims = control_requests.claims(given)
-        return {"token": clerk.session_token(control_requests.text(given, "clerk_id"), **claims)}
+        given = control_requests.body("clerk_id", "claims", "organization", "version")
+        user = control_requests.text(given, "clerk_id")
+        active = clerk.organizations.claims_of_request(user, given)
+        return {"token": clerk.session_token(user, **active | control_requests.claims(given))}
 
     return control
 

@@ -13,29 +13,51 @@ from sandbox.stripe import WEBHOOK_SECRET
 from sandbox.stripe import control as stripe_control
 from sandbox.world import World, clerk_id
 
+# What a user may change of themselves at Clerk.
+USER = ("email", "first_name", "last_name")
+
 
 def register(
-    app: Flask, world: World, *, app_url: str, service_url: str, service: Service | None = None
+    app: Flask,
+    world: World,
+    *,
+    app_url: str,
+    service_url: str,
+    service: Service | None = None,
+    billing_owner: str = "user",
 ) -> None:
-    """service: the process behind service_url, where it is the sandbox's to stop and start."""
-    app.register_blueprint(_Control(world, app_url, service_url, service).blueprint())
+    """service: the process behind service_url, where it is the sandbox's to stop and start.
+    billing_owner: who pays, as that service was told.
+    """
+    control = _Control(world, app_url, service_url, service, billing_owner)
+    app.register_blueprint(control.blueprint())
     app.register_error_handler(HTTPException, answer_error)
 
 
 class _Control:
     def __init__(
-        self, world: World, app_url: str, service_url: str, service: Service | None
+        self,
+        world: World,
+        app_url: str,
+        service_url: str,
+        service: Service | None,
+        billing_owner: str,
     ) -> None:
         self._world = world
         self._app_url = app_url
         self._service_url = service_url
         self._service = service
+        self._billing_owner = billing_owner
 
     def blueprint(self) -> Blueprint:
         blueprint = control_requests.blueprint(self._world.faults)
         stripe_control.add_to(blueprint, self._world.stripe)
+        self._world.clerk.organizations.add_to(blueprint)
         blueprint.get("/info")(self.info)
         blueprint.post("/session")(self.session)
+        blueprint.get("/clerk/deliveries")(self.clerk_deliveries)
+        blueprint.post("/clerk/users/<name>")(self.act_on_user)
+        blueprint.post("/clerk/organizations/<organization>")(self.act_on_organization)
         blueprint.get("/rows")(self.rows)
         blueprint.get("/service")(self.service)
         blueprint.post("/service")(self.turn_service)
@@ -47,6 +69,7 @@ class _Control:
         world = self._world
         return {
             "app_url": self._app_url,
+            "billing_owner": self._billing_owner,
             "service_url": self._service_url,
             "supabase_url": world.supabase_url,
             "supabase_service_key": world.service_role_key,
@@ -60,15 +83,42 @@ class _Control:
         }
 
     def session(self) -> ResponseReturnValue:
-        given = body("user", "claims", "row")
+        given = body("user", "claims", "row", "organization", "version")
         name, other, row = _user(given), claims(given), given.get("row", True)
         if not isinstance(row, bool):
             raise BadRequest("row is true or false")
+        clerk = self._world.clerk
+        active = clerk.organizations.claims_of_request(clerk_id(name), given)
         user_id = self._world.add_user(name) if row else self._world.user_id(name)
         # Of the page that asks, where it may: a guest's, or one that was opened by number.
         azp = request.headers.get("Origin", self._app_url)
-        token = self._world.clerk.session_token(clerk_id(name), **{"azp": azp} | other)
+        token = clerk.session_token(clerk_id(name), **{"azp": azp} | active | other)
         return {"token": token, "clerk_id": clerk_id(name), "user_id": user_id}
+
+    def clerk_deliveries(self) -> ResponseReturnValue:
+        return jsonify(self._world.clerk_webhooks.deliveries())
+
+    def act_on_user(self, name: str) -> ResponseReturnValue:
+        """What a user does in Clerk's own pages: change something, or delete the account."""
+        given, who = body("delete", *USER), tried(lambda: clerk_id(name))
+        if given.get("delete") is True:
+            return tried(lambda: self._world.clerk_users.delete(who))
+        changes = {field: text(given, field) for field in USER if field in given}
+        if not changes:
+            raise BadRequest(f"Say what is new of {', '.join(USER)}, or that delete is true")
+        return tried(lambda: self._world.clerk_users.change(who, **changes))
+
+    def act_on_organization(self, organization: str) -> ResponseReturnValue:
+        """An admin of it gives it another name, or deletes it; nobody is a member then."""
+        given = body("delete", "name")
+        organizations = self._world.clerk.organizations.all()
+        if organization not in organizations:
+            raise NotFound(f"there is no organization {organization}")
+        if given.get("delete") is not True:
+            name = text(given, "name")
+            return self._world.clerk_users.rename_organization(organization, name)
+        del organizations[organization]
+        return self._world.clerk_users.delete_organization(organization)
 
     def rows(self) -> ResponseReturnValue:
         return jsonify(self._world.rows())

@@ -9,6 +9,8 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from sandbox.clerk import Clerk
+from sandbox.clerk_users import ClerkUsers
+from sandbox.clerk_webhooks import ClerkWebhooks
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.postgres import reset as empty_tables
@@ -23,6 +25,8 @@ from sandbox.web import Server
 
 PLANS = "pro=price_pro,price_pro_year,prod_pro;team=price_team,price_team_year,prod_team"
 WEBHOOK_PATH = "/api/stripe/webhook"
+CLERK_WEBHOOK_PATH = "/api/stripe/clerk/webhook"
+CLERK_WEBHOOK_SECRET = "whsec_c2FuZGJveCBvZiBwb3J0YWxfc2VydmljZQ=="  # noqa: S105
 
 _USER_NAME = re.compile(r"[a-z0-9_-]{1,40}")
 
@@ -39,6 +43,8 @@ class World:
         self._running = ExitStack()
         self.faults = Faults()
         self.clerk = Clerk(self.faults)
+        self.clerk_webhooks = ClerkWebhooks(CLERK_WEBHOOK_SECRET, self.faults)
+        self.clerk_users = ClerkUsers(self.clerk_webhooks)
         self.webhooks = Webhooks(WEBHOOK_SECRET, self.faults)
         self.stripe = StripeState(self.webhooks)
         self.database_url = ""
@@ -80,6 +86,7 @@ class World:
         self.stripe_url = starting.enter_context(Server(stripe)).url
         self.clerk.issuer = starting.enter_context(Server(self.clerk.app())).url
         starting.callback(self.webhooks.stop)
+        starting.callback(self.clerk_webhooks.reset)
 
     @property
     def service_role_key(self) -> str:
@@ -101,12 +108,14 @@ class World:
             "CLERK_PUBLISHABLE_KEY": self.clerk.publishable_key,
             "CLERK_ISSUER": self.clerk.issuer,
             "CLERK_JWKS_URL": self.clerk.jwks_url,
+            "CLERK_WEBHOOK_SECRET": CLERK_WEBHOOK_SECRET,
             "APP_URL": app_url,
         }
 
     def deliver_to(self, service_url: str) -> None:
-        """Send Stripe's webhooks to the service at this address from now on."""
+        """Send Stripe's and Clerk's webhooks to the service at this address from now on."""
         self.webhooks.url = service_url + WEBHOOK_PATH
+        self.clerk_webhooks.url = service_url + CLERK_WEBHOOK_PATH
 
     def add_user(self, name: str) -> str:
         """The id of this user's row in the app's own table, made where there is none."""
@@ -133,6 +142,8 @@ class World:
     def reset(self) -> None:
         """Forget everything that happened since the first start."""
         self.faults.reset()
+        self.clerk_users.reset()
+        self.clerk.organizations.reset()
         self.webhooks.drop()  # what is under way could still write a row
         self.stripe.reset()  # and the deliveries with it
         empty_tables(self.database_url)

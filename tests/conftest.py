@@ -1,5 +1,6 @@
 """The world and the service in it, which every kind of test may ask for."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--wheel", "build the wheel, install it, use it"),
     ):
         parser.addoption(option, action="store_true", help=what)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests wait as well."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_report_header() -> str:
@@ -61,7 +67,7 @@ def shared_world(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def world(shared_world: World) -> World:
     """Postgres and the stand-ins, in which nothing has happened yet."""
-    shared_world.webhooks.url = None
+    shared_world.webhooks.url = shared_world.clerk_webhooks.url = None
     shared_world.reset()
     return shared_world
 
@@ -83,7 +89,7 @@ def service_url(app: Flask, world: World) -> Iterator[str]:
     with Server(app) as server:
         world.deliver_to(server.url)
         yield server.url
-        world.webhooks.url = None
+        world.webhooks.url = world.clerk_webhooks.url = None
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from portal_service import health
 PREFIX = "/api/stripe"
 DOCUMENT: dict[str, Any] = health.document(PREFIX)
 CLERK, STRIPE, ANYONE = "a Clerk session", "Stripe", "anyone"
+CLERK_ITSELF = "Clerk"
 
 # What must never be in an error: addresses, keys, tokens, Stripe's ids, e-mail addresses.
 _LEAKS = re.compile(

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,10 +53,14 @@ class StartedSandbox:
 
     def _printed_address(self) -> str:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            found = re.search(r"The sandbox is at +(http://\S+)", line)
-            if found:
-                return found[1]
+        watch = threading.Timer(START_SECONDS, self.process.kill)
+        watch.start()
+        try:
+            for line in self.process.stdout:
+                if found := re.search(r"The sandbox is at +(http://\S+)", line):
+                    return found[1]
+        finally:
+            watch.cancel()
         raise AssertionError(f"the sandbox ended at its start: {self.process.wait()}")
 
     def get(self, path: str) -> Any:

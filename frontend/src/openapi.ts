@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * What to show the caller: plan, status, renewal or end date
-         * @description A user without a subscription, or whom the app's tables don't know yet, is on the plan `free`.
+         * @description A user without a subscription, or whom the app's tables don't know yet, is on the plan `free`; where organizations pay, so is one without an active organization.
          */
         get: operations["showSubscription"];
         put?: never;
@@ -118,6 +118,26 @@ export interface paths {
          * @description Verified over the raw bytes, at most 1 MiB of them. 200 is said only once what the event says is committed; a fault of ours or of a dependency is 5xx, so that Stripe delivers again.
          */
         post: operations["receiveWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/stripe/clerk/webhook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * One delivery of Clerk's
+         * @description Here only where `CLERK_WEBHOOK_SECRET` is set. Verified over the raw bytes, at most 1 MiB of them, by `svix-id`, `svix-timestamp` and `svix-signature`, or the same three with `webhook-` in front. 200 is said only once what it asks for is done; a fault of ours or of a dependency is 5xx, so that Clerk delivers again.
+         */
+        post: operations["receiveClerkWebhook"];
         delete?: never;
         options?: never;
         head?: never;
@@ -535,6 +555,25 @@ export interface components {
              */
             outcome: "applied" | "refreshed" | "unchanged" | "ignored";
         };
+        ClerkEvent: {
+            /** @example user.deleted */
+            type: string;
+            data: {
+                /** @example user_2b8kQleSRNmcOSCdJ1Y8pSRr4mK */
+                id?: string;
+                /** @description In milliseconds since 1970. */
+                updated_at?: number;
+            };
+        };
+        ClerkReceipt: {
+            /** @constant */
+            received: true;
+            /**
+             * @description Of an owner's deletion, what became of the running subscriptions by `ON_OWNER_DELETED`. `scheduled`: at least one goes on until its period ends, and ends then. `canceled`: what ran has ended. `kept`: they go on. `updated`: the address or the name was brought to the customer at Stripe. `ignored`: nothing to do (no customer, nothing that runs, a type that is not used, another kind of owner, an event older than one that was seen, or after the deletion).
+             * @enum {unknown}
+             */
+            outcome: "canceled" | "scheduled" | "kept" | "updated" | "ignored";
+        };
         Readiness: {
             /**
              * @description `starting`: the first look at the dependencies is not done yet.
@@ -566,7 +605,7 @@ export interface components {
              * @description For programs; stable.
              * @enum {string}
              */
-            code: "unauthorized" | "user_not_found" | "no_subscription" | "invalid_request" | "invalid_signature" | "invalid_payload" | "origin_not_allowed" | "impersonation_not_allowed" | "not_found" | "method_not_allowed" | "already_subscribed" | "customer_not_found" | "stripe_refused" | "rate_limited" | "portal_not_configured" | "checkout_not_configured" | "internal_error" | "stripe_unavailable" | "database_unavailable" | "clerk_unavailable";
+            code: "unauthorized" | "user_not_found" | "no_subscription" | "invalid_request" | "invalid_signature" | "invalid_payload" | "origin_not_allowed" | "impersonation_not_allowed" | "organization_required" | "not_billing_admin" | "not_found" | "method_not_allowed" | "already_subscribed" | "customer_not_found" | "stripe_refused" | "rate_limited" | "portal_not_configured" | "checkout_not_configured" | "internal_error" | "stripe_unavailable" | "database_unavailable" | "clerk_unavailable";
             /** @description The `X-Request-ID` of this answer. */
             request_id: string;
         };
@@ -629,7 +668,7 @@ export interface components {
                 };
             };
         };
-        /** @description `origin_not_allowed`: The token was made for an origin that is not allowed, or a call by cookie comes from one. `impersonation_not_allowed`: Whoever acts for a user may look at the subscription, and may not spend the user's money. */
+        /** @description `origin_not_allowed`: The token was made for an origin that is not allowed, or a call by cookie comes from one. `impersonation_not_allowed`: Whoever acts for a user may look at the subscription, and may not spend the user's money. Where organizations pay: `organization_required`: No organization is active in the session. `not_billing_admin`: The caller's role in the active organization is not one that may spend its money. */
         Forbidden: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -639,7 +678,7 @@ export interface components {
             content: {
                 "application/json": components["schemas"]["ErrorBody"] & {
                     /** @enum {unknown} */
-                    code?: "origin_not_allowed" | "impersonation_not_allowed";
+                    code?: "origin_not_allowed" | "impersonation_not_allowed" | "organization_required" | "not_billing_admin";
                 };
             };
         };
@@ -815,7 +854,7 @@ export interface components {
                 };
             };
         };
-        /** @description `invalid_signature`: The Stripe-Signature is missing, is not of one of our secrets, or is more than 300 s from now. `invalid_payload`: The body is signed and yet is not a Stripe event. */
+        /** @description `invalid_signature`: The signature is missing, is not of one of our secrets, or is more than 300 s from now. `invalid_payload`: The body is signed and yet is not an event of Stripe's, or of Clerk's. */
         NotAnEvent: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestId"];
@@ -1092,6 +1131,38 @@ export interface operations {
                 };
             };
             400: components["responses"]["NotAnEvent"];
+            413: components["responses"]["BodyTooLarge"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["StripeOrDatabaseUnavailable"];
+        };
+    };
+    receiveClerkWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description An event of Clerk's. `user.created`, `user.updated`, `user.deleted` and the same of `organization` are used; every other type is ignored. */
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClerkEvent"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["RequestId"];
+                    "Cache-Control": components["headers"]["CacheControl"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClerkReceipt"];
+                };
+            };
+            400: components["responses"]["NotAnEvent"];
+            404: components["responses"]["NotFound"];
             413: components["responses"]["BodyTooLarge"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["StripeOrDatabaseUnavailable"];

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 from portal_service.commands.retry import retrying
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
+from portal_service.owner import is_owner, kind
 from portal_service.services import Services, current_services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import StripeObject
@@ -23,21 +24,24 @@ class _Refused(Exception):
 
 
 @click.command()
-@click.argument("owner", metavar="user_…")
+@click.argument("owner", metavar="user_…|org_…")
 @click.argument("customer", metavar="cus_…")
 @click.option("--yes", is_flag=True, help="Don't ask before writing, also at a terminal.")
 @with_appcontext
 def link(owner: str, customer: str, yes: bool) -> None:
-    """Claim what a Stripe customer bought for a user of Clerk's.
+    """Claim what a Stripe customer bought for whoever pays: a user of Clerk's or, with
+    BILLING_OWNER=organization, an organization.
 
     Shows what it would do, and asks where somebody sits at a terminal. A customer that is
     somebody's stays theirs. Exits with 1 where nothing was written, or not all of it.
     """
-    for name, value, prefix in (("user_…", owner, "user"), ("cus_…", customer, "cus")):
-        if not re.fullmatch(rf"{prefix}_\w+", value, re.ASCII):
-            raise click.BadParameter(f"{value} is not of the form {name}")
+    services = current_services()
+    if not is_owner(owner, services.settings):
+        raise click.BadParameter(f"{owner} is not of the form {kind(services.settings).prefix}…")
+    if not re.fullmatch(r"cus_\w+", customer, re.ASCII):
+        raise click.BadParameter(f"{customer} is not of the form cus_…")
     try:
-        claim = _Claim.of(retrying(current_services()), owner, customer)
+        claim = _Claim.of(retrying(services), owner, customer)
         claim.show()
         if not yes and _at_a_terminal():
             click.confirm("Write this?", abort=True)
@@ -121,7 +125,7 @@ class _Claim:
         if not self.subscriptions:
             click.echo("  no subscriptions yet")
         if account.user_id is None:
-            click.echo("The app's tables don't know this user (yet); that is no obstacle.")
+            click.echo("The app's tables don't know this owner (yet); that is no obstacle.")
         if not self._becomes_the_linked_one:
             click.echo(f"{account.linked_customer} stays the customer that checkout sells to.")
 

@@ -8,9 +8,9 @@ import click
 from flask.cli import with_appcontext
 
 from portal_service.commands.retry import retrying
+from portal_service.deliveries import Outcome
 from portal_service.errors import ServiceError
 from portal_service.events import USED_EVENTS, Event
-from portal_service.mirror import Outcome
 from portal_service.services import Services, current_services
 
 TYPES = sorted(USED_EVENTS)

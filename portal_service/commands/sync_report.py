@@ -50,7 +50,8 @@ class Report:
         for customer, names in self.two_running.items():
             click.echo(f"{customer} has {len(names)} running subscriptions: {', '.join(names)}")
         for name, owner in self.unclaimed.items():
-            click.echo(f"{name} belongs to nobody. Claim it: flask portal link user_… {owner}")
+            claim = f"flask portal link <Clerk's id of whoever pays> {owner}"
+            click.echo(f"{name} belongs to nobody. Claim it: {claim}")
         for name, code in self.failed.items():
             click.echo(f"{name} could not be refreshed: {code}", err=True)
         done = "a dry run" if dry_run else f"{self.repaired} refreshed, {len(self.failed)} failed"

@@ -1,19 +1,25 @@
 // The account card: asks the service, shows the answer, and leads to checkout and portal.
 
+import { offer } from './account.js'
 import { watch, noteCall } from './behind.js'
 import { connect } from './billing.js'
 import { BillingError } from './portal-service.js'
-import { explain, planName, view as viewOf } from './words.js'
+import { choices, describeStanding, explain, planName, view as viewOf } from './words.js'
 
 const byId = (id) => document.getElementById(id)
 const account = byId('account')
-const me = { name: localStorage.getItem('user') ?? 'ada', id: null }
+// id: of whose row is shown: the app's user or, where organizations pay, the active organization.
+const me = { name: localStorage.getItem('user') ?? 'ada', id: null, roles: {}, organization: null }
 
 let billing
+let organizationsPay = false
 let behind
 let latest = 0 // of the questions for the status: only the newest one's answer is shown
 let nextTry
 let busy = null // the button that is leading away, if any
+
+// Who is signed in, and for whom: it may change while an answer is on its way.
+const acting = () => `${me.name} ${me.organization}`
 
 // Who is signed in. Stands for Clerk's getToken(); the switch "The session token" spoils it.
 async function getToken({ skipCache = false } = {}) {
@@ -21,12 +27,13 @@ async function getToken({ skipCache = false } = {}) {
   const expired = spoilt === 'always' || (spoilt === 'first' && !skipCache)
   const now = Math.floor(Date.now() / 1000)
   const claims = expired ? { iat: now - 120, nbf: now - 120, exp: now - 60 } : {}
-  const { name } = me
-  const body = JSON.stringify({ user: name, claims })
+  const { name, organization } = me
+  const who = acting()
+  const body = JSON.stringify({ user: name, claims, organization })
   const session = await fetch('/_sandbox/session', { method: 'POST', body })
     .then((response) => response.json())
     .catch(() => { throw new BillingError('sandbox_unreachable') })
-  if (name === me.name) me.id = session.user_id
+  if (who === acting()) me.id = organizationsPay ? organization : session.user_id
   return session.token
 }
 
@@ -81,10 +88,10 @@ async function leave(button, ask) {
   settle(button)
   tell('One moment: Stripe’s page is being opened.')
   clearTrouble()
-  const who = me.name
+  const who = acting()
   try {
     const { url } = await ask()
-    if (who === me.name) return location.assign(url) // and busy until the page is left
+    if (who === acting()) return location.assign(url) // and busy until the page is left
     settle(null)
   } catch (error) {
     settle(null)
@@ -118,6 +125,8 @@ function show(status) {
   byId('pill').className = `pill ${view.mood}`
   byId('pill').hidden = !view.label
   put('sentence', view.sentence)
+  byId('standing').hidden = !organizationsPay || status.can_checkout || status.can_manage_billing
+  put('standing', describeStanding(me.organization, me.roles[me.organization]))
   byId('billing').hidden = !view.button
   if (!busy) put('manage', view.button ?? '')
   byId('offer').hidden = !view.canUpgrade
@@ -199,10 +208,29 @@ for (const radio of byId('users').querySelectorAll('input')) {
   }
 }
 
+// The switch of the active organization: Clerk's setActive(). Each user's is remembered.
+byId('organization').onchange = (event) => {
+  localStorage.setItem(`organization of ${me.name}`, event.target.value)
+  signIn()
+}
+
+async function showOrganizations() {
+  const all = await fetch('/_sandbox/organizations').then((response) => response.json())
+  const mine = Object.entries(all).filter(([, roles]) => `user_${me.name}` in roles)
+  me.roles = Object.fromEntries(mine.map(([id, roles]) => [id, roles[`user_${me.name}`]]))
+  const kept = localStorage.getItem(`organization of ${me.name}`) ?? Object.keys(me.roles)[0]
+  me.organization = kept in me.roles ? kept : null
+  byId('organization').replaceChildren(...choices(me.roles).map(([id, text]) => new Option(text, id)))
+  byId('organization').value = me.organization ?? ''
+}
+
 async function start() {
   const info = await fetch('/_sandbox/info').then((response) => response.json())
+  organizationsPay = info.billing_owner === 'organization'
+  byId('acting').hidden = !organizationsPay
   billing = connect(`${info.service_url}/api/stripe`, getToken, noteCall)
   behind = watch({ me, info, onRowChange: load, onReset: signIn })
+  offer({ me, onDone: signIn })
   await signIn()
 }
 
@@ -211,6 +239,7 @@ async function signIn() {
   latest += 1
   me.id = null
   forget()
+  if (organizationsPay) await showOrganizations()
   await getToken().catch(() => {}) // says who it is; load() says what is wrong
   await behind.look()
   await load()

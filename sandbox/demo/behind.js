@@ -10,6 +10,7 @@ const FIRST = [
   'status', 'plan', 'price_id', 'quantity', 'current_period_end', 'cancel_at', 'ended_at', 'paused_reason',
   'as_of', 'revision',
 ]
+const DONE = ['applied', 'refreshed', 'canceled', 'scheduled', 'updated']
 const TIMES = /_at$|_end$|^as_of$/
 
 const byId = (id) => document.getElementById(id)
@@ -38,7 +39,7 @@ export function watch({ me, info, onRowChange, onReset }) {
     clearTimeout(timer)
     if (!document.hidden) {
       const turned = turns
-      const paths = ['/rows', '/deliveries', '/faults', '/service']
+      const paths = ['/rows', '/deliveries', '/clerk/deliveries', '/faults', '/service']
       const answers = await Promise.all(paths.map((path) => ask(path))).catch(() => null)
       live(answers !== null)
       if (answers) show(...answers, turned)
@@ -47,8 +48,9 @@ export function watch({ me, info, onRowChange, onReset }) {
     timer = setTimeout(look, EVERY_MS)
   }
 
-  function show(rows, deliveries, faults, service, turned) {
-    const mine = me.id === null ? [] : rows.filter((each) => each.user_id === me.id)
+  function show(rows, stripes, clerks, faults, service, turned) {
+    const deliveries = [...stripes, ...clerks].sort((one, other) => one.at - other.at)
+    const mine = me.id === null ? [] : rows.filter((each) => [each.user_id, each.clerk_owner_id].includes(me.id))
     const now = JSON.stringify(mine)
     const changed = whose === me.id && now !== row
     whose = me.id
@@ -142,13 +144,13 @@ function showDeliveries(deliveries) {
       delivery.attempt > 1 ? el('small', {}, `attempt ${delivery.attempt}`) : null),
     outcome(delivery),
   ])
-  fill('deliveries', ['Time', 'Event', 'Outcome'], lines, 'None yet. Stripe sends one for each thing that happens.')
+  fill('deliveries', ['Time', 'Event', 'Outcome'], lines, 'None yet. Stripe sends one for each thing that happens, and Clerk some.')
   sayAloud(deliveries)
 }
 
 function outcome({ status_code: status, outcome, error }) {
   if (status >= 200 && status < 300) {
-    const written = outcome === 'applied' || outcome === 'refreshed'
+    const written = DONE.includes(outcome)
     return verdict(written ? 'good' : '', outcome ?? status, OUTCOMES[outcome] ?? '')
   }
   if (status) return verdict('bad', status, ...breakable(outcome ?? 'no reason given', '_'), ', sent again later')

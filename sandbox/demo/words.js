@@ -21,6 +21,21 @@ export function view(status) {
 
 const SANDBOX_GONE = 'The sandbox does not answer. Is make sandbox still running?'
 
+/**
+ * The organizations that somebody is in, as the page names them, and what a member can't do.
+ *
+ * roles: by organization the role.
+ */
+export const organizationName = (id) => id.replace(/^org_/, '').replace(/^./, (letter) => letter.toUpperCase())
+export const choices = (roles) => [
+  ['', 'none'],
+  ...Object.entries(roles).map(([id, role]) => [id, `${organizationName(id)} (${role})`]),
+]
+export function describeStanding(organization, role) {
+  if (!organization) return 'Choose an organization to see its plan: here organizations pay.'
+  return `You are in ${organizationName(organization)} as ${role}: its billing admins choose the plan and pay.`
+}
+
 /** An error, and what helps. */
 export const explain = (error) =>
   error.code === 'sandbox_unreachable'
@@ -33,4 +48,8 @@ export const OUTCOMES = {
   refreshed: 'Stripe was asked, the row written',
   unchanged: 'the row says so already',
   ignored: 'nothing the row needs',
+  canceled: 'what ran has ended',
+  scheduled: 'what runs ends with its period',
+  kept: 'what runs goes on',
+  updated: 'brought to the customer at Stripe',
 }

@@ -38,6 +38,8 @@ _FAST = {  # data for tests and demonstrations: it survives a killed server, not
     "max_wal_senders": "0",
     "shared_buffers": "32MB",
     "jit": "off",
+    # Whoever forgets a transaction holds nobody up for ever.
+    "idle_in_transaction_session_timeout": "60s",
 }
 
 

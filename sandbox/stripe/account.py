@@ -58,6 +58,7 @@ class Account:
         self.configurations = portal_settings.configurations(at, livemode, start.plans)
         self.customers: dict[str, Json] = {}
         self.subscriptions: dict[str, Json] = {}
+        self.schedules: dict[str, Json] = {}
         self.sessions: dict[str, Json] = {}
         self.orders: dict[str, Json] = {}  # what each checkout session was created with
         self.portal_sessions: dict[str, Json] = {}

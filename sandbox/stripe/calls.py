@@ -6,7 +6,7 @@ from typing import Any
 
 import stripe.params as p
 
-from sandbox.stripe import checkout, portal, products, shapes, subscriptions
+from sandbox.stripe import checkout, portal, products, schedules, shapes, subscriptions
 from sandbox.stripe import resources as r
 from sandbox.stripe.errors import unknown_here
 from sandbox.stripe.expand import expanded
@@ -127,6 +127,13 @@ CALLS = (
         p.SubscriptionUpdateParams,
         " ".join(subscriptions.CHANGES),
         subscriptions.update_subscription,
+    ),
+    Call(
+        "POST",
+        "/v1/subscription_schedules/<id>/release",
+        p.SubscriptionScheduleReleaseParams,
+        "expand",
+        schedules.release,
     ),
     Call(
         "GET",

@@ -12,6 +12,7 @@ from sandbox.stripe.state import StripeState
 KEPT = (
     "customers",
     "subscriptions",
+    "schedules",
     "sessions",
     "orders",
     "portal_sessions",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.stripe import pricing
+from sandbox.stripe import pricing, schedules
 from sandbox.stripe.errors import StripeError, not_found, unknown_here
 from sandbox.stripe.lifecycle import ENDED, period_end
 from sandbox.stripe.lists import check_customer, created_within, page, page_in_order, stored
@@ -50,8 +50,12 @@ def cancel_subscription(state: StripeState, params: Json, id: str) -> Json:
 
 
 def update_subscription(state: StripeState, params: Json, id: str) -> Json:
-    if stored(state, state.subscriptions, "subscription", id, "id", 404)["status"] in ENDED:
-        raise StripeError("A canceled subscription can only update its cancellation_details.")
+    found = stored(state, state.subscriptions, "subscription", id, "id", 404)
+    if found["status"] in ENDED and set(params) - CHANGES_OF_ENDED:
+        raise StripeError(
+            "A canceled subscription can only update its cancellation_details and metadata."
+        )
+    schedules.check(found, params)
 
     def change(subscription: Json) -> None:
         for name, value in params.items():
@@ -141,3 +145,4 @@ CHANGES: dict[str, Callable[[StripeState, Json, Any], None]] = {
     "pause_collection": _set_pause_collection,
     "proration_behavior": _nothing,
 }
+CHANGES_OF_ENDED = {"cancellation_details", "expand", "metadata"}

@@ -6,15 +6,22 @@ from flask import request
 
 from sandbox.supabase.answers import refusal, unknown
 
+COUNT = "count=exact"
 OBJECT = "application/vnd.pgrst.object+json"
 ARRAYS = ("application/json", "application/vnd.pgrst.array+json", "application/*", "*/*")
 
 
 def check_headers() -> None:
     """Refuse what this stand-in does not heed."""
-    for name in ("Prefer", "Range"):
-        if name in request.headers:
-            raise unknown(f"the header {name}")
+    if "Range" in request.headers:
+        raise unknown("the header Range")
+    if request.headers.get("Prefer", COUNT) != COUNT or (wants_count() and request.method != "GET"):
+        raise unknown("the header Prefer")
+
+
+def wants_count() -> bool:
+    """Whether the answer is to say how many rows there are, whatever the page."""
+    return request.headers.get("Prefer") == COUNT
 
 
 def profile() -> str | None:

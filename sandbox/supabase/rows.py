@@ -16,8 +16,12 @@ def rows(
     first: int = 0,
     element: str = "_t",
     one: bool = False,
+    total: int | None = None,
 ) -> Response:
-    """Run the query and answer its rows, or its `one` value, in Postgres' own JSON."""
+    """Run the query and answer its rows, or its `one` value, in Postgres' own JSON.
+
+    total: how many rows there are, whatever the page, where the request wants to know.
+    """
     array = f"coalesce(json_agg({element}), '[]')"
     wrapped = f"with _t as ({{}}) select {array}::text, ({array} -> 0)::text, count(*) from _t"
     row = connection.execute(sql.SQL(wrapped).format(query), values).fetchone()
@@ -33,5 +37,7 @@ def rows(
     if as_object:
         answer.content_type = f"{OBJECT}; charset=utf-8"
     page = f"{first}-{first + count - 1}" if count else "*"
-    answer.headers["Content-Range"] = f"{page}/*"
+    answer.headers["Content-Range"] = f"{page}/{'*' if total is None else total}"
+    if total is not None and total > count:
+        answer.status_code = 206
     return answer

@@ -8,10 +8,11 @@ from flask import Response, request
 from psycopg import sql
 
 from sandbox.supabase.answers import refusal, unknown
-from sandbox.supabase.negotiation import schema
+from sandbox.supabase.negotiation import schema, wants_count
 from sandbox.supabase.rows import rows
 
-COMPARISONS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
+COMPARISONS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=",
+               "like": "like"}  # fmt: skip
 _TABLES = """
     select relname from pg_class
     where relnamespace = to_regnamespace(quote_ident(%s)) and relkind in ('r', 'p', 'v', 'm', 'f')
@@ -27,7 +28,14 @@ def read(connection: psycopg.Connection, name: str) -> Response:
     query = sql.SQL("select {} from {} where {}{}{}").format(
         _selected(name), sql.Identifier(schema(), name), condition, _order(name), _page()
     )
-    return rows(connection, query, values, first=int(request.args.get("offset", 0)))
+    total = None
+    if wants_count():
+        counting = sql.SQL("select count(*) from {} where {}").format(
+            sql.Identifier(schema(), name), condition
+        )
+        ((total,),) = connection.execute(counting, values).fetchall()
+    first = int(request.args.get("offset", 0))
+    return rows(connection, query, values, first=first, total=total)
 
 
 def _selected(table: str) -> sql.Composed:
@@ -49,7 +57,8 @@ def _condition(table: str) -> tuple[sql.Composed, list[str]]:
             continue
         operator, _, value = text.partition(".")
         if operator in COMPARISONS:
-            test, compared = sql.SQL(f"{{}} {COMPARISONS[operator]} %s"), [value]
+            test = sql.SQL(f"{{}} {COMPARISONS[operator]} %s")
+            compared = [value.replace("*", "%") if operator == "like" else value]
         elif operator == "is" and value.lower() in ("null", "true", "false"):
             test, compared = sql.SQL(f"{{}} is {value}"), []
         elif operator == "in" and re.fullmatch(r"\(.*\)", value):

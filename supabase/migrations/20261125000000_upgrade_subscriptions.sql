@@ -119,6 +119,7 @@ from unnest(array[
   'public.billing_account(clerk_owner_id text, livemode boolean) jsonb',
   'public.link_customer(clerk_owner_id text, livemode boolean, stripe_customer_id text) void',
   'public.mark_customer(stripe_customer_id text, livemode boolean, gone boolean) void',
+  'public.forget_owner(clerk_owner_id text, livemode boolean) jsonb',
   'public.upsert_subscription(subscription jsonb, clerk_owner_id text, expected_revision bigint)'
     ' SETOF subscriptions',
   'public.billing_trial_write() text[]',

@@ -317,6 +317,51 @@ language sql set search_path = public as $$
     and g.stripe_customer_id = mark_customer.stripe_customer_id;
 $$;
 
+-- Puts a word that stands for nobody where an owner's id is, in the rows and links of one mode, and
+-- takes the app's user away. What Stripe says stays, for the books. A link once made is never moved,
+-- so no metadata that Stripe may still have brings the id back.
+create or replace function public.forget_owner(clerk_owner_id text, livemode boolean)
+returns jsonb
+language plpgsql set search_path = public as $$
+#variable_conflict use_variable
+declare
+  owner constant text := forget_owner.clerk_owner_id;
+  nobody constant text := 'forgotten_' || replace(gen_random_uuid()::text, '-', '');
+  app_user constant text := public.billing_user_id(owner);
+  customers text[];
+  forgotten_rows bigint;
+  forgotten_customers bigint;
+begin
+  customers := array(
+    select c.stripe_customer_id from public.billing_customers c
+    where c.clerk_owner_id = owner and c.livemode = forget_owner.livemode
+    union
+    select s.stripe_customer_id from public.subscriptions s
+    where s.clerk_owner_id = owner and s.stripe_customer_id <> ''
+      and (s.livemode = forget_owner.livemode or s.livemode is null)
+    order by 1);
+  -- As `claim`: whoever claims a row of theirs at this moment is waited for, and waits.
+  perform pg_advisory_xact_lock(hashtextextended('billing customer ' || customer, 0))
+  from unnest(customers) as customer;
+
+  update public.subscriptions s set clerk_owner_id = nobody, user_id = null
+  where (s.clerk_owner_id = owner or s.clerk_owner_id is null
+         and (s.user_id::text = app_user or s.stripe_customer_id = any (customers)))
+    and (s.livemode = forget_owner.livemode or s.livemode is null);
+  get diagnostics forgotten_rows = row_count;
+  update public.billing_customers c set clerk_owner_id = nobody
+  where c.clerk_owner_id = owner and c.livemode = forget_owner.livemode;
+  get diagnostics forgotten_customers = row_count;
+  return jsonb_build_object(
+    'subscriptions', forgotten_rows,
+    'customers', forgotten_customers,
+    'of_the_other_mode',
+      (select count(*) from public.subscriptions s where s.clerk_owner_id = owner)
+      + (select count(*) from public.billing_customers c where c.clerk_owner_id = owner)
+  );
+end
+$$;
+
 -- The only writer of what Stripe says. It writes
 --
 --   expected_revision  statement
@@ -438,13 +483,15 @@ $$;
 
 -- Row level security ------------------------------------------------------------------------------
 
--- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization (`o.id`,
--- in tokens of version 1 `org_id`). Security definer, so that they work whatever the policies of
--- the app's own tables are, and in a schema that is not exposed, so that nobody can call them.
+-- Whom a signed-in reader is, from Clerk's token: its `sub`, and its active organization: `o.id`, or
+-- `org_id` in tokens of version 1, which have no `v`; beside a `v` that is a claim of the team's
+-- own. Security definer, so that they work whatever the policies of the app's own tables are, and
+-- in a schema that is not exposed, so that nobody can call them.
 create or replace function billing_private.reader_owners() returns text[]
 language sql stable set search_path = '' as $$
   select array[nullif(claims ->> 'sub', ''),
-               nullif(coalesce(claims -> 'o' ->> 'id', claims ->> 'org_id'), '')]
+               substring(coalesce(claims -> 'o' ->> 'id', case when claims ->> 'v' is null
+                 then claims ->> 'org_id' end) from '^org_.+$')]
   from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb as claims) as token;
 $$;
 
@@ -511,6 +558,7 @@ begin
   foreach callable in array array[
     'public.billing_user_id(text)', 'public.billing_account(text, boolean)',
     'public.link_customer(text, boolean, text)', 'public.mark_customer(text, boolean, boolean)',
+    'public.forget_owner(text, boolean)',
     'public.upsert_subscription(jsonb, text, bigint)', 'public.billing_notices()',
     'public.billing_trial_write()']::regprocedure[]
   loop

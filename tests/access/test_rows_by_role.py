@@ -34,7 +34,32 @@ WHO: dict[str, tuple[str, dict[str, Any]]] = {
     "the owner by both": ("authenticated", {"sub": "user_dan"}),
     "the owner by Clerk's id": ("authenticated", {"sub": "user_own"}),
     "a member of the organization": ("authenticated", {"sub": "user_eve", "o": {"id": "org_1"}}),
+    "a member, in a token of version 2": (
+        "authenticated",
+        {"v": 2, "sub": "user_eve", "o": {"id": "org_1", "rol": "member"}},
+    ),
     "a member, in an older token": ("authenticated", {"sub": "user_eve", "org_id": "org_1"}),
+    "a member who reads their own too": (
+        "authenticated",
+        {"sub": "user_own", "o": {"id": "org_1"}},
+    ),
+    "a member of another organization": (
+        "authenticated",
+        {"v": 2, "sub": "user_eve", "o": {"id": "org_2", "rol": "admin"}},
+    ),
+    "a team's own claim org_id": ("authenticated", {"v": 2, "sub": "user_eve", "org_id": "org_1"}),
+    "another one active than org_id says": (
+        "authenticated",
+        {"sub": "user_eve", "o": {"id": "org_2"}, "org_id": "org_1"},
+    ),
+    "a user in place of the organization": (
+        "authenticated",
+        {"sub": "user_eve", "o": {"id": "user_own"}},
+    ),
+    "a user in place of the older token's": (
+        "authenticated",
+        {"sub": "user_eve", "org_id": "user_own"},
+    ),
     "a member of no organization": ("authenticated", {"sub": "user_eve", "o": {}, "org_id": ""}),
     "an organization that is no object": ("authenticated", {"sub": "user_eve", "o": "org_1"}),
     "the owner's user_id as a subject": ("authenticated", {"sub": "<ann's users.id>"}),
@@ -56,7 +81,13 @@ SEEN = dict.fromkeys(WHO, set[str]()) | {
     "the owner by both": {"dan's 1", "dan's 2"},
     "the owner by Clerk's id": {"owned, of ann's user", "owned, of new's customer"},
     "a member of the organization": {"org's"},
+    "a member, in a token of version 2": {"org's"},
     "a member, in an older token": {"org's"},
+    "a member who reads their own too": {
+        "org's",
+        "owned, of ann's user",
+        "owned, of new's customer",
+    },
     "the service role": ROWS,
 }
 TABLES = {
@@ -81,6 +112,7 @@ ANSWERED = {  # function: for whom; every other function, and for everybody else
     "billing_user_id": {"service_role"},
     "link_customer": {"service_role"},
     "mark_customer": {"service_role"},
+    "forget_owner": {"service_role"},
     "upsert_subscription": {"service_role"},
     "billing_notices": {"service_role"},
     "billing_trial_write": {"service_role"},

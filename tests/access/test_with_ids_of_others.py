@@ -45,6 +45,7 @@ WALKED: dict[Operation, Json | None] = {
     ("GET", "/api/stripe/subscription"): None,
     ("POST", "/api/stripe/subscription/refresh"): {},
     ("POST", "/api/stripe/webhook"): {"object": "event", "type": "customer.subscription.deleted"},
+    ("POST", "/api/stripe/clerk/webhook"): {"type": "user.deleted", "data": {"deleted": True}},
     ("GET", "/api/stripe/plans"): None,
     ("GET", "/api/stripe/openapi.json"): None,
     ("GET", "/healthz"): None,
@@ -57,7 +58,7 @@ CALLS = sorted(contract_document.operations())
 BY_WHOM = [(call, True) for call in CALLS] + [
     (call, False)
     for call in CALLS
-    if call[1].startswith("/api/stripe/") and call[1] != "/api/stripe/webhook"
+    if call[1].startswith("/api/stripe/") and not call[1].endswith("/webhook")
 ]
 
 

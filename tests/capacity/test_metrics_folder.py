@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, values
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from portal_service import metrics_folder
+from portal_service import metrics, metrics_folder
 from portal_service.metrics_folder import begin, sit
 
 
@@ -23,13 +23,20 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
 
 
-def in_a_worker(place: str, work: Callable[[], None], *, killed: bool = False) -> None:
-    """Forks, as Gunicorn does, and works."""
+def forked(work: Callable[[], object]) -> int:
+    """Forks, as Gunicorn does; the child ends with its work, and whatever holds it up in time."""
     if (pid := os.fork()) == 0:
-        sit(place)
-        work()
-        os.kill(os.getpid(), signal.SIGKILL if killed else signal.SIGTERM)
-    os.waitpid(pid, 0)
+        signal.alarm(60)
+        try:
+            work()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return pid
+
+
+def in_a_worker(place: str, work: Callable[[], None]) -> None:
+    """A worker of that place, which is killed after its work."""
+    os.waitpid(forked(lambda: (sit(place), work())), 0)
 
 
 def total(folder: Path, name: str) -> float:
@@ -57,10 +64,53 @@ def test_what_a_killed_worker_was_at_is_forgotten(tmp_path: Path) -> None:
     folder = begin(1, [str(tmp_path)])
     assert folder is not None
     gauge = Gauge("waiting", "x", multiprocess_mode="livesum", registry=CollectorRegistry())
-    in_a_worker(folder.take_place([]), gauge.inc, killed=True)
+    in_a_worker(folder.take_place([]), gauge.inc)
     assert total(folder.path, "waiting") == 1
     in_a_worker(folder.take_place([]), lambda: gauge.inc(0))
     assert total(folder.path, "waiting") == 0
+
+
+def test_a_worker_that_ended_is_at_nothing_while_no_other_takes_its_place(tmp_path: Path) -> None:
+    folder = begin(2, [str(tmp_path)])
+    assert folder is not None
+    registry = CollectorRegistry()
+    waiting = Gauge("waiting", "x", multiprocess_mode="livesum", registry=registry)
+    since = Gauge("since", "x", ["of"], multiprocess_mode="livemin", registry=registry)
+    last = Gauge("last", "x", multiprocess_mode="max", registry=registry)
+    things = Counter("things_total", "x", registry=registry)
+
+    def work(when: float) -> None:
+        waiting.inc()
+        since.labels("keys").set(when)
+        last.set(when)
+        things.inc()
+
+    in_a_worker("0", lambda: work(1000))
+    in_a_worker("1", lambda: work(2000))
+    folder.leave("0")
+    folder.leave("master")  # who has counted there is not known
+
+    assert total(folder.path, "waiting") == 1
+    assert total(folder.path, "things_total") == 2
+    collected = CollectorRegistry()
+    MultiProcessCollector(collected, path=str(folder.path))
+    assert collected.get_sample_value("since", {"of": "keys"}) == 2000
+    assert collected.get_sample_value("last") == 2000
+    folder.leave("1")
+    assert total(folder.path, "last") == 2000  # the last delivery stays the last one
+
+
+def test_every_kind_of_ours_has_its_files(tmp_path: Path) -> None:
+    """One that had none would be made when it is first mapped, without its pages."""
+    folder = begin(1, [str(tmp_path)])
+    assert folder is not None
+    kinds = {file.name.rpartition("_")[0] for file in folder.path.glob("*_0.db")}
+    used = {
+        f"gauge_{metric._multiprocess_mode}" if isinstance(metric, Gauge) else metric._type
+        for metric in vars(metrics).values()
+        if isinstance(metric, (Counter, Gauge, Histogram))
+    }
+    assert used == kinds
 
 
 def test_every_page_is_there_before_it_is_mapped(tmp_path: Path) -> None:
@@ -120,10 +170,8 @@ def test_a_folder_is_in_use_as_long_as_a_worker_lives(tmp_path: Path) -> None:
     folder = begin(1, [str(tmp_path)])
     assert folder is not None
     begun, ended = os.pipe()
-    if (pid := os.fork()) == 0:  # a worker that outlives its master
-        os.close(ended)
-        os.read(begun, 1)
-        os._exit(0)
+    # A worker that outlives its master.
+    pid = forked(lambda: (os.close(ended), os.read(begun, 1)))
     os.close(begun)
     os.close(folder._lock)
     metrics_folder._sweep(str(tmp_path))

@@ -79,7 +79,9 @@ def _message(connection: socket.socket) -> bytes:
     names = (line.partition(b":") for line in head.lower().split(b"\r\n"))
     length = next((int(value) for name, _, value in names if name == b"content-length"), 0)
     while len(body) < length:
-        body += connection.recv(65536)
+        if not (more := connection.recv(65536)):
+            return b""
+        body += more
     return head + b"\r\n\r\n" + body
 
 

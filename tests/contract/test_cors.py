@@ -7,7 +7,7 @@ test_methods_and_cors.py.
 from typing import Any
 
 import pytest
-from service_under_test import APP_URL, MakeService, Service, refused
+from service_under_test import APP_URL, Log, MakeService, Service, refused
 
 from sandbox.world import World
 
@@ -65,6 +65,40 @@ def test_any_other_origin_gets_no_permission(service: Service) -> None:
     ):
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "asked, reason",
+    [
+        ({"Origin": FOREIGN}, "preflight_origin"),
+        ({"Access-Control-Request-Headers": "authorization, x-evil"}, "preflight_header"),
+        ({"Access-Control-Request-Method": "DELETE"}, "preflight_method"),
+        ({}, None),
+    ],
+)
+def test_a_preflight_that_was_refused_is_told(
+    service: Service, log: Log, asked: dict[str, str], reason: str | None
+) -> None:
+    name, labels = "portal_refused_origins_total", {"reason": str(reason)}
+    before = service.metric(name, **labels)
+    preflight(service, "/portal", "POST", APP_URL, **asked)
+    line = next(line for line in log.lines if line.get("method") == "OPTIONS")
+    assert line.get("kept_from_page") == reason
+    assert line.get("origin") == ((asked.get("Origin") or APP_URL) if reason else None)
+    assert service.metric(name, **labels) == before + bool(reason)
+
+
+def test_a_call_of_a_foreign_page_is_told(service: Service, log: Log) -> None:
+    service.call("GET", "/subscription", headers=service.bearer() | {"Origin": FOREIGN})
+    line = log.line("request")
+    assert (line["kept_from_page"], line["origin"]) == ("origin", FOREIGN)
+
+
+def test_what_a_stranger_writes_as_an_origin_is_not_told(service: Service, log: Log) -> None:
+    service.call("GET", "/subscription", headers={"Origin": FOREIGN})
+    line = log.line("request")
+    assert line["kept_from_page"] == "origin"
+    assert "origin" not in line
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import contract_document
 import pytest
 import responses
 from by_requests import exchange_by_requests
+from member import Member
 from service_under_test import (
     Json,
     Log,
@@ -35,6 +36,8 @@ CONTRACT = {
     "unauthorized": {401},
     "origin_not_allowed": {403},
     "impersonation_not_allowed": {403},
+    "organization_required": {403},
+    "not_billing_admin": {403},
     "user_not_found": {404},
     "no_subscription": {404},
     "not_found": {404},
@@ -112,6 +115,11 @@ def _impersonating(at: Place) -> TestResponse:
     return service.call("POST", "/portal", headers=service.bearer(act={"sub": "user_admin"}))
 
 
+def _where_organizations_pay(at: Place, organization: str | None) -> TestResponse:
+    service = at.make_service(billing_owner="organization")
+    return Member(service, "ada", organization).checkout()
+
+
 def _by_azp(at: Place) -> TestResponse:
     service = at.service
     return service.call("GET", "/subscription", headers=service.bearer(azp="https://evil.example"))
@@ -124,6 +132,8 @@ REACHED: dict[str, Callable[[Place], TestResponse]] = {
     "unauthorized": lambda at: at.service.call("GET", "/subscription"),
     "origin_not_allowed": _by_azp,
     "impersonation_not_allowed": _impersonating,
+    "organization_required": lambda at: _where_organizations_pay(at, None),
+    "not_billing_admin": lambda at: _where_organizations_pay(at, "org_globex"),
     "user_not_found": lambda at: at.service.portal("stranger"),
     "no_subscription": lambda at: at.service.portal(),
     "not_found": lambda at: at.service.call("GET", "/nowhere"),

@@ -1,6 +1,7 @@
 """GET /metrics, in this process and of two real worker processes together."""
 
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -165,6 +166,30 @@ def test_webhooks_and_unknown_prices_of_two_workers_are_one_sum(
     assert counted(http, webhooks, outcome="unchanged", **kind) >= 9
     # Told once per row and process, and there are two of these.
     assert before[1] < counted(http, unknown) <= before[1] + 2
+
+
+def test_the_last_delivery_and_the_oldest_keys_of_all_workers_are_shown(
+    world: World, http: httpx.Client
+) -> None:
+    began = time.time()
+    world.stripe.create_subscription(None, "price_other")
+    body = json.dumps(last_event(world.stripe)).encode()
+    lags = counted(http, "portal_webhook_lag_seconds_count")
+    for _ in range(6):
+        http.post(
+            "/api/stripe/webhook", content=body, headers={"Stripe-Signature": signature(body)}
+        )
+
+    shown = {
+        (
+            counted(http, "portal_webhook_last_timestamp_seconds") >= began,
+            counted(http, "portal_webhook_lag_seconds_count") - lags,
+            0 < counted(http, "portal_keys_fetched_timestamp_seconds", vendor="clerk") <= began,
+        )
+        for _ in range(4)
+    }
+    assert shown == {(True, 6, True)}  # by whichever worker
+    assert "pid=" not in http.get("/metrics").text
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import contract_document
 import pytest
-from contract_document import ANYONE, CLERK, DOCUMENT, STRIPE
+from contract_document import ANYONE, CLERK, CLERK_ITSELF, DOCUMENT, STRIPE
 from flask import Flask
 from openapi_spec_validator import validate
 from service_under_test import ContractClient, Json, MakeService, Service, put_row, refused
@@ -22,6 +22,7 @@ WHO = {
     ("GET", "/api/stripe/subscription"): CLERK,
     ("POST", "/api/stripe/subscription/refresh"): CLERK,
     ("POST", "/api/stripe/webhook"): STRIPE,
+    ("POST", "/api/stripe/clerk/webhook"): CLERK_ITSELF,
     ("GET", "/api/stripe/plans"): ANYONE,
     ("GET", "/api/stripe/openapi.json"): ANYONE,
     ("GET", "/healthz"): ANYONE,
@@ -32,6 +33,7 @@ WHO = {
 SCHEMES = {
     CLERK: {"clerkBearer", "clerkCookie", "clerkInstanceCookie"},
     STRIPE: {"stripeSignature"},
+    CLERK_ITSELF: {"svixSignature"},
 }
 
 
@@ -119,7 +121,7 @@ def test_every_route_asks_for_whom_the_contract_names(
 
     if WHO[method, path] is CLERK:
         refused(answer, "unauthorized")
-    elif WHO[method, path] is STRIPE:
+    elif WHO[method, path] in (STRIPE, CLERK_ITSELF):
         refused(answer, "invalid_signature")
     else:
         assert answer.status_code == 200

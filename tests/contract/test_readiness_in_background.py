@@ -5,7 +5,16 @@ purchase can be stored. What is wrong with a price: tests/vendors/test_wanted_pr
 from collections.abc import Iterator
 
 import pytest
-from service_under_test import Log, MakeService, Service, execute, price_questions
+from service_under_test import (
+    Log,
+    MakeService,
+    Service,
+    days_ahead,
+    execute,
+    iso,
+    price_questions,
+    put_row,
+)
 
 from portal_service import readiness
 from sandbox.world import STRIPE_KEY, World
@@ -64,6 +73,34 @@ def test_a_table_that_refuses_a_purchase_is_told(
     assert looked(make_service())["schema"] == "degraded"
     line = log.line("a purchase can't be stored")
     assert line["level"] == "ERROR" and "tier" in line["vendor_message"]
+
+
+@pytest.mark.parametrize(
+    "billing_owner, others", [("organization", "user_ada"), ("user", "org_acme")]
+)
+def test_rows_of_the_other_kind_of_owner_are_told_with_their_number(
+    world: World, make_service: MakeService, log: Log, billing_owner: str, others: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(readiness, "SETTINGS_EVERY_SECONDS", 0.0)
+    own = {"user_ada": "org_acme", "org_acme": "user_ada"}[others]
+    for name, changes in {
+        "sub_1": {"clerk_owner_id": others},
+        "sub_2": {"clerk_owner_id": others, "status": "past_due"},
+        "sub_3": {"clerk_owner_id": own},
+        "sub_4": {"clerk_owner_id": None},
+        "sub_5": {"clerk_owner_id": others, "livemode": True},
+        "sub_6": {"clerk_owner_id": others, "status": "canceled", "ended_at": iso(days_ahead(-1))},
+    }.items():
+        put_row(world, stripe_subscription_id=name, **changes)
+    service = make_service(billing_owner=billing_owner)
+
+    for _ in range(2):
+        assert set(looked(service).values()) == {"up"}
+    line = log.line("subscriptions belong to nobody here")
+    assert (line["level"], line["count"]) == ("WARNING", 2)
+    assert line["billing_owner"] == billing_owner
+    assert "docs/owners.md" in line["cure"]
 
 
 def test_the_trial_stores_nothing(world: World, make_service: MakeService) -> None:

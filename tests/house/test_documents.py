@@ -26,9 +26,10 @@ SETTINGS = {name for field in fields(Settings) for name in field.metadata["names
 GUNICORNS = {"PORT", "WEB_CONCURRENCY", "THREADS"}
 # Variables of other programs, and of make, Docker's build and the sandbox.
 OTHERS = {
-    "CHAOS", "CHROMIUM", "DATABASE_URL", "DATE", "ON_ERROR_STOP", "PYTHON", "PYTHON_IMAGE",
+    "BENCH", "CHAOS", "CHROMIUM", "DATABASE_URL", "DATE", "ON_ERROR_STOP", "PYTHON", "PYTHON_IMAGE",
     "REQUIREMENTS", "SANDBOX", "SANDBOX_APP_URL", "SANDBOX_DATA", "SANDBOX_PORT",
-    "SANDBOX_SERVICE", "SERVICE", "STRIPE_LOG", "VENV",
+    "SANDBOX_SERVICE", "SERVICE", "STRIPE_LOG", "VENV", "DOMAIN", "GRAFANA_PASSWORD",
+    "HTTPS_PROXY",
 }  # fmt: skip
 
 

@@ -86,10 +86,9 @@ BUGS: dict[str, tuple[str, str]] = {
     "what the trial wrote stays": ("raise sqlstate 'BT000';", "return '{}';"),
     # Who may
     "an empty sub is a reader": ("nullif(claims ->> 'sub', '')", "claims ->> 'sub'"),
-    "the organization of old tokens is not read": (
-        "coalesce(claims -> 'o' ->> 'id', claims ->> 'org_id')",
-        "claims -> 'o' ->> 'id'",
-    ),
+    "the organization of old tokens is not read": ("then claims ->> 'org_id' end", "then null end"),
+    "a team's own org_id is believed": ("claims ->> 'v' is null", "true"),
+    "an organization may be a user": ("'^org_.+$'", "'^.+$'"),
     "the policy shows rows of a customer that others own": (
         "or clerk_owner_id is null\n      and stripe_customer_id",
         "or stripe_customer_id",

@@ -128,7 +128,7 @@ IN_PYTHON: dict[str, tuple[ModuleType, Callable[[str], str]]] = {
             Edit("for _ in deadline.rounds():", "for _ in range(1):"),
             Edit(
                 '        raise ServiceError("database_unavailable")\n',
-                "        return 'unchanged'\n",
+                "        return Change('unchanged')\n",
             ),
         ),
     ),

@@ -174,6 +174,23 @@ def test_ids_of_another_form_are_refused(terminal: Terminal, words: tuple[str, s
     assert "is not of the form" in result.stderr
 
 
+def test_where_organizations_pay_a_purchase_is_claimed_for_one(
+    world: World, out: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal(out, monkeypatch, BILLING_OWNER="organization")
+    subscription, customer = bought_by_nobody(world)
+
+    for other in ("user_ada", "org_", "org_a b"):
+        result = terminal.run("link", other, customer, "--yes")
+        assert (result.exit_code, "is not of the form org_…" in result.stderr) == (2, True)
+    assert terminal.run("link", "org_acme", customer, "--yes").exit_code == 0
+    assert terminal.rows[subscription]["clerk_owner_id"] == "org_acme"
+    assert terminal.json("sync", "--dry-run")["unclaimed"] == []
+
+    by_user = Terminal(out, monkeypatch)
+    assert "org_acme" in by_user.run("link", "user_ada", customer, "--yes").stderr
+
+
 def test_while_the_database_is_away(world: World, out: Outside, terminal: Terminal) -> None:
     _, customer = bought_by_nobody(world)
     out.database.fault = lambda method, path: 503

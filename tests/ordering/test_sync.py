@@ -228,7 +228,8 @@ def test_what_belongs_to_nobody_is_named_from_the_first_run(
     for _ in range(2):
         found = terminal.run("sync").stdout
         assert (
-            f"{nobodys} belongs to nobody. Claim it: flask portal link user_… {customer}" in found
+            f"{nobodys} belongs to nobody. Claim it: "
+            f"flask portal link <Clerk's id of whoever pays> {customer}" in found
         )
         assert mine not in found and ended not in found
         assert "1 belong to nobody yet" in found

@@ -264,7 +264,9 @@ def test_a_deadlock_or_a_serialization_failure_is_tried_again(
     world: World, service: Service, clash: None
 ) -> None:
     subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    lost = service.metric("portal_lost_rounds_total", what="row")
 
     assert service.outcome(last_event(world.stripe)) == "refreshed"
     assert calls(world.stripe) == [get(subscription)] * 2
+    assert service.metric("portal_lost_rounds_total", what="row") == lost + 1
     assert rows(world)[subscription["id"]]["status"] == "active"

@@ -265,3 +265,70 @@ def test_outcomes_are_counted_by_type_and_logged(
     assert (count(kind, "applied"), count("other", "ignored")) == (before[0] + 1, before[1] + 1)
     line = next(line for line in log.lines if line.get("outcome") == "applied")
     assert (line["event"], line["type"], line["status"]) == (event["id"], kind, 200)
+
+
+def delivered(log: Log) -> list[Json]:
+    """The lines of deliveries, oldest first."""
+    return [line for line in log.lines if line.get("route") == "/api/stripe/webhook"]
+
+
+def test_the_line_of_a_delivery_says_what_became_of_whose_subscription(
+    world: World, service: Service, clock: Clock, log: Log
+) -> None:
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    service.outcome(last_event(world.stripe, "customer.subscription.created"))
+    clock.advance(60)
+    service.outcome(changed(world, subscription, "fail_payment"))
+    clock.advance(5)
+    service.outcome(changed(world, subscription, "cancel_now"))
+
+    told = [
+        {name: line[name] for name in ("subscription", "customer", "owner")}
+        for line in delivered(log)
+    ]
+    about = {"subscription": subscription["id"], "customer": subscription["customer"],
+             "owner": "user_ada"}  # fmt: skip
+    assert told == [about] * 3
+    assert [(line["outcome"], line["old_status"], line["new_status"]) for line in delivered(log)] \
+        == [("refreshed", None, "active"), ("applied", "active", "past_due"),
+            ("refreshed", "past_due", "canceled")]  # fmt: skip
+
+
+def test_a_delivery_that_failed_says_what_it_was_about_and_which_call(
+    world: World, service: Service, log: Log
+) -> None:
+    subscription = world.stripe.create_subscription("user_ada", "price_pro")
+    event = last_event(world.stripe, "customer.subscription.created")
+    failed = {"type": "customer.subscription.created", "outcome": "failed"}
+    before = service.metric("portal_webhook_outcomes_total", **failed)
+    world.faults.stripe = "error"
+    refused(service.deliver(event), "stripe_unavailable")
+
+    (line,) = delivered(log)
+    assert (line["subscription"], line["customer"]) == (
+        subscription["id"], subscription["customer"],
+    )  # fmt: skip
+    failure = log.line("stripe call failed")
+    assert failure["call"] == "GET /v1/subscriptions/{id}"
+    assert failure["ms"] >= 0
+    assert service.metric("portal_webhook_outcomes_total", **failed) == before + 1
+
+
+def test_why_stripe_was_asked_is_counted(
+    world: World, service: Service, subscription: Json, clock: Clock
+) -> None:
+    def asked(reason: str) -> float:
+        return service.metric("portal_webhook_questions_total", reason=reason)
+
+    before = {reason: asked(reason) for reason in ("margin", "older", "release")}
+    clock.advance(60)
+    event = changed(world, subscription)
+    assert service.outcome(event) == "applied"
+    service.outcome(event)
+    clock.advance(5)
+    service.outcome(changed(world, subscription))
+    clock.advance(3600)
+    service.outcome(changed(world, subscription) | {"api_version": "2024-06-20"})
+    assert {reason: asked(reason) - had for reason, had in before.items()} == {
+        "margin": 1, "older": 1, "release": 1,
+    }  # fmt: skip

@@ -31,6 +31,7 @@ SECRETS = {
     "STRIPE_SECRET_KEY": "sk_live_hush1",
     "STRIPE_WEBHOOK_SECRET": "whsec_hush2,whsec_hush2b",
     "SUPABASE_SERVICE_ROLE_KEY": service_key("service_role"),
+    "CLERK_WEBHOOK_SECRET": "whsec_aHVzaDU=,whsec_aHVzaDU2",
     "METRICS_TOKEN": "hush4",
 }
 

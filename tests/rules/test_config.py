@@ -6,6 +6,7 @@ import re
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from environments import GOOD, SECRETS, environment, problems, publishable_key, read, service_key
 
@@ -35,6 +36,8 @@ def test_what_is_not_set_has_the_contracts_default() -> None:
     defaults = {
         "clerk_jwt_key": None,
         "require_azp": False,
+        "billing_owner": "user",
+        "billing_org_roles": ("admin",),
         "portal_return_path": "/dashboard",
         "checkout_success_path": "/dashboard",
         "checkout_cancel_path": "/dashboard",
@@ -71,9 +74,19 @@ def test_what_is_not_set_has_the_contracts_default() -> None:
         ("SUPABASE_SCHEMA", "billing", "supabase_schema", "billing"),
         ("CLERK_JWKS_URL", "https://keys.example.com/jwks", "clerk_jwks_url",
          "https://keys.example.com/jwks"),
+        ("CLERK_WEBHOOK_SECRET", "whsec_aHVzaDU=, whsec_aHVzaDU2", "clerk_webhook_secrets",
+         ("whsec_aHVzaDU=", "whsec_aHVzaDU2")),
+        ("CLERK_WEBHOOK_SECRET", "whsec_aHVzaDU", "clerk_webhook_secrets", ("whsec_aHVzaDU",)),
+        ("ON_OWNER_DELETED", "cancel_at_period_end", "on_owner_deleted", "cancel_at_period_end"),
+        ("ON_OWNER_DELETED", "cancel_now", "on_owner_deleted", "cancel_now"),
+        ("ON_OWNER_DELETED", " keep ", "on_owner_deleted", "keep"),
         ("REQUIRE_AZP", "true", "require_azp", True),
         ("REQUIRE_AZP", "False", "require_azp", False),
         ("REQUIRE_AZP", "1", "require_azp", True),
+        ("BILLING_OWNER", "organization", "billing_owner", "organization"),
+        ("BILLING_OWNER", "user", "billing_owner", "user"),
+        ("BILLING_ORG_ROLES", "org:admin, billing", "billing_org_roles", ("admin", "billing")),
+        ("BILLING_ORG_ROLES", "org:billing_manager", "billing_org_roles", ("billing_manager",)),
         ("APP_URL", "https://example.com/app/", "app_url", "https://example.com/app"),
         ("PORTAL_RETURN_PATH", "/", "portal_return_path", "/"),
         ("PORTAL_RETURN_PATH", "/a/b?tab=billing#top", "portal_return_path",
@@ -143,6 +156,9 @@ def test_a_missing_variable_is_named(variable: str) -> None:
 BAD = [
     ("STRIPE_SECRET_KEY", ["pk_test_1", "sk_test_", "sk_1", "sk_test_a b", "whsec_a", "sk_prod_1"]),
     ("STRIPE_WEBHOOK_SECRET", ["sk_test_1", "whsec_", "whsec_a,b", ",", "whsec_a whsec_b"]),
+    ("CLERK_WEBHOOK_SECRET", ["sk_test_1", "whsec_", "aHVzaDU=", "whsec_a!", "whsec_a", "whsec_=",
+                              "whsec_aHVzaDU=,b", ",", "whsec_aHVz aDU2"]),
+    ("ON_OWNER_DELETED", ["cancel", "Keep", "cancel_at_period_end,keep", "none", "true"]),
     ("STRIPE_PLANS", ["pro", "pro=", "=price_a", "pro=prod_x", "free=price_a",
                       "pro=price_a;;free=price_b", "pro=foo", "pro=price_a,sk_test_1",
                       "pro=price_a;pro=price_b", "pro=price_a;team=price_a", "p r=price_a",
@@ -165,6 +181,8 @@ BAD = [
     ("CLERK_JWT_KEY", ["not a pem", "-----BEGIN PUBLIC KEY-----\\nMIIB\\n-----END PUBLIC KEY-----",
                        "-----BEGIN PRIVATE KEY-----"]),
     ("REQUIRE_AZP", ["yes", "on", "2", "truefalse"]),
+    ("BILLING_OWNER", ["users", "org", "Organization", "organisation", "user,organization"]),
+    ("BILLING_ORG_ROLES", [",", "org:", "admin member", "org:a:b", "admin;member"]),
     ("APP_URL", ["app.example.com", "https://", "javascript:alert(1)", "https://a.com/?x",
                  "https://a.com\\b", "https://user@a.com", "/dashboard", "https://a.com:99999"]),
     ("PORTAL_RETURN_PATH", ["dashboard", "//evil.com", "/\\evil.com", "https://evil.com", "/a b",
@@ -339,3 +357,10 @@ def test_a_pem_may_have_its_line_ends_written_out() -> None:
     assert read(CLERK_JWT_KEY=pem).clerk_jwt_key == pem
     assert read(CLERK_JWT_KEY=pem.replace("\n", "\\n")).clerk_jwt_key == pem
     assert read(CLERK_JWT_KEY=pem.replace("\n", "\\n") + "\\n").clerk_jwt_key == pem + "\n"
+
+
+def test_a_pem_of_another_kind_of_key_is_refused() -> None:
+    key = Ed25519PrivateKey.generate().public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    (problem,) = problems(CLERK_JWT_KEY=pem)
+    assert problem.startswith("CLERK_JWT_KEY") and "RSA" in problem

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from alone import Log
-from given import row, row_item, row_of_the_original, settings
+from given import account, row, row_item, row_of_the_original, settings
 
-from portal_service.metrics import UNCLAIMED, UNKNOWN_PRICES
+from portal_service.metrics import TWO_RUNNING, UNCLAIMED, UNKNOWN_PRICES
 from portal_service.reports import Reports
 
 Json = dict[str, Any]
@@ -16,6 +16,8 @@ UNKNOWN_PRICE = "a subscription has a price that STRIPE_PLANS does not list"
 UNKNOWN_STATUS = "a subscription has an unknown status"
 DISAGREES = "the metadata names another owner than the one that the customer is linked to"
 NOBODYS = "a subscription belongs to nobody: whoever pays for it is on the free plan"
+PAYS_TWICE = "an owner has two running subscriptions, and pays for both"
+COUNTERS = (UNKNOWN_PRICES, UNCLAIMED, TWO_RUNNING)
 STRANGE: Json = {"price_id": "price_x", "product_id": "prod_x", "plan": None}
 NOBODY: Json = {"clerk_owner_id": None, "user_id": None}
 
@@ -28,7 +30,7 @@ def reports() -> Reports:
 @pytest.fixture
 def counted() -> Iterator[Any]:
     """How often a counter has moved since."""
-    before = {counter: counter._value.get() for counter in (UNKNOWN_PRICES, UNCLAIMED)}
+    before = {counter: counter._value.get() for counter in COUNTERS}
     yield lambda counter: counter._value.get() - before[counter]
 
 
@@ -165,3 +167,53 @@ def test_what_is_somebodys_or_over_is_no_purchase_of_nobodys(
 ) -> None:
     reports.owner(claimed, None)
     assert log.messages == []
+
+
+# Rows of the kind of owner that does not pay here
+
+
+def test_rows_of_the_other_kind_are_told_once_per_number(reports: Reports, log: Log) -> None:
+    for count in (0, 2, 2, 1, 0, 2):
+        reports.other_kind(count)
+    told = [record.fields["count"] for record in log.records]  # type: ignore[attr-defined]
+    assert told == [2, 1]
+    assert log.at(logging.WARNING) == log.messages
+
+
+# An account
+
+SECOND = row(stripe_subscription_id="sub_2", stripe_customer_id="cus_2", status="past_due")
+
+
+def test_whoever_pays_twice_is_told_once_with_both(
+    reports: Reports, log: Log, counted: Any
+) -> None:
+    for rows in ((row(), SECOND), (SECOND, row())):
+        reports.account(account(*rows))
+    fields = log.fields(PAYS_TWICE)
+    assert log.at(logging.ERROR) == [PAYS_TWICE]
+    assert sorted(fields["subscriptions"]) == ["sub_1", "sub_2"]
+    assert fields["owner"] == "user_ada"
+    assert counted(TWO_RUNNING) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        row(stripe_subscription_id="sub_2", status="canceled"),
+        row(stripe_subscription_id="sub_2", status="incomplete_expired"),
+        row(stripe_subscription_id=None, stripe_customer_id=None),
+    ],
+)
+def test_one_that_runs_and_one_that_does_not_is_quiet(
+    reports: Reports, log: Log, other: Json
+) -> None:
+    reports.account(account(row(), other))
+    reports.account(account(row()))
+    reports.account(account())
+    assert log.messages == []
+
+
+def test_the_row_that_counts_is_looked_at(reports: Reports, log: Log) -> None:
+    reports.account(account(row(**STRANGE)))
+    assert log.messages == [UNKNOWN_PRICE]

@@ -1,12 +1,23 @@
 """How many threads may wait for which vendor, and when a vendor is left alone."""
 
+import threading
 from contextlib import ExitStack
 
 import pytest
+from alone import Log
+from prometheus_client import REGISTRY
+from service_under_test import wait_until_waiting
 
 from portal_service import slots
 from portal_service.deadline import OutOfTime
-from portal_service.slots import REST_SECONDS, TIMEOUTS_IN_A_ROW, NoSlot, Slots, TimedOut
+from portal_service.slots import (
+    REST_SECONDS,
+    TIMEOUTS_IN_A_ROW,
+    WAIT_SECONDS,
+    NoSlot,
+    Slots,
+    TimedOut,
+)
 
 
 class Clock:
@@ -21,6 +32,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(slots, "time", clock)
     return clock
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "WAIT_SECONDS", 0.0)
 
 
 def places(of: Slots, vendor: str, stack: ExitStack) -> int:
@@ -120,6 +136,28 @@ def test_one_that_tries_in_vain_begins_the_rest_again(clock: Clock) -> None:
         pass
 
 
+def test_a_rest_is_a_gauge_until_the_vendor_answers(clock: Clock) -> None:
+    def resting() -> float:
+        return REGISTRY.get_sample_value("portal_vendor_resting", {"vendor": "supabase"}) or 0.0
+
+    of, before = Slots(8), resting()
+    for _ in range(TIMEOUTS_IN_A_ROW + 1):
+        assert resting() == before
+        with pytest.raises((TimedOut, NoSlot)), of.asking("supabase"):
+            raise TimedOut()
+        if of._vendors["supabase"].timeouts >= TIMEOUTS_IN_A_ROW:
+            break
+    assert resting() == before + 1
+    clock.now += REST_SECONDS
+    with pytest.raises(TimedOut), of.asking("supabase"):
+        raise TimedOut()
+    assert resting() == before + 1
+    clock.now += REST_SECONDS
+    with of.asking("supabase"):
+        pass
+    assert resting() == before
+
+
 @pytest.mark.parametrize("between", [None, ConnectionError("refused")])
 def test_time_outs_count_in_a_row_alone(clock: Clock, between: Exception | None) -> None:
     of = Slots(8)
@@ -146,3 +184,59 @@ def test_the_end_of_our_own_budget_says_nothing_of_the_vendor(
         ends_in(of, error)
     ends_in(of, TimedOut())
     assert refusal(of) == "resting"
+
+
+def test_a_burst_waits_for_its_turn_at_a_vendor_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slots, "WAIT_SECONDS", 30.0)
+    of, got = Slots(1), []
+
+    def ask() -> None:
+        with of.asking("supabase"):
+            got.append("a place")
+
+    late = threading.Thread(target=ask)
+    with of.asking("stripe"):
+        late.start()
+        wait_until_waiting([late])
+        assert not got
+    late.join(30)
+    assert got == ["a place"]
+
+
+def test_at_a_vendor_that_gives_no_answers_nobody_waits(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "WAIT_SECONDS", WAIT_SECONDS)
+    of = Slots(2)
+    with of.asking("stripe"):
+        clock.now += WAIT_SECONDS
+        assert refusal(of) == "busy"  # with a clock that stands still a wait would be for ever
+
+
+def test_a_rest_is_told_once_and_its_end_with_the_number_of_refusals(
+    clock: Clock, log: Log
+) -> None:
+    of = Slots(8)
+    for _ in range(TIMEOUTS_IN_A_ROW):
+        ends_in(of, TimedOut())
+    for _ in range(7):
+        refusal(of)
+    clock.now += REST_SECONDS
+    ends_in(of, TimedOut())  # it tries in vain
+    clock.now += REST_SECONDS
+    with of.asking("stripe"):
+        pass
+    assert log.messages == ["a vendor does not answer and is left alone", "a vendor answers again"]
+    assert log.fields("a vendor answers again") == {"vendor": "stripe", "refused": 7}
+
+
+def test_taken_threads_are_told_once_a_minute(clock: Clock, log: Log) -> None:
+    of = Slots(2)
+    with of.asking("stripe"):
+        for _ in range(9):
+            refusal(of)
+        clock.now += 61
+        refusal(of)
+    assert [record.fields["refused"] for record in log.records] == [1, 9]  # type: ignore[attr-defined]

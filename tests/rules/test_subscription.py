@@ -20,10 +20,9 @@ from given import (
 from portal_service.subscription import (
     COLUMNS,
     KNOWN_STATUSES,
-    clerk_owner_of,
-    clerk_owner_of_customer,
     customer_of,
     differences,
+    expanded_customer,
     had_trial,
     has_more_items,
     is_ignored,
@@ -265,24 +264,6 @@ def test_paused_collection_is_kept_beside_the_status(
 
 
 @pytest.mark.parametrize(
-    ("metadata", "named"),
-    [
-        ({"clerk_user_id": "user_ada"}, "user_ada"),
-        ({"clerk_user_id": ""}, None),
-        ({"clerk_user_id": None}, None),
-        ({"clerk_user_id": ["user_ada"]}, None),
-        ({"clerk_user_id": {"id": "user_ada"}}, None),
-        ({"clerk_user_id": 7}, None),
-        ({"user_id": "7"}, None),
-        ({}, None),
-        (None, None),
-    ],
-)
-def test_only_the_metadata_names_an_owner(metadata: Any, named: str | None) -> None:
-    assert clerk_owner_of({"metadata": metadata, "client_reference_id": "user_eve"}) == named
-
-
-@pytest.mark.parametrize(
     ("items", "ours"),
     [
         ([item()], True),
@@ -349,21 +330,11 @@ def test_a_subscription_without_items_is_neither_ours_nor_ignored(items: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("customer", "named"),
-    [
-        ({"id": "cus_1", "metadata": {"clerk_user_id": "user_ada"}}, "user_ada"),
-        ({"id": "cus_1", "metadata": {"clerk_user_id": ""}}, None),
-        ({"id": "cus_1", "metadata": None}, None),
-        ({"id": "cus_1", "deleted": True}, None),
-        ("cus_1", None),
-        (None, None),
-    ],
+    ("customer", "expanded"),
+    [({"id": "cus_1", "metadata": {}}, {"id": "cus_1", "metadata": {}}), ("cus_1", {}), (None, {})],
 )
-def test_the_metadata_of_a_customer_names_an_owner_where_it_is_expanded(
-    customer: Any, named: str | None
-) -> None:
-    mine = {"clerk_user_id": "user_eve"}
-    assert clerk_owner_of_customer(subscription(customer=customer, metadata=mine)) == named
+def test_a_customer_is_there_where_it_is_expanded(customer: Any, expanded: Any) -> None:
+    assert expanded_customer(subscription(customer=customer)) == expanded
 
 
 @pytest.mark.parametrize(

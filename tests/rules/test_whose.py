@@ -10,6 +10,7 @@ from portal_service.whose import Whose
 
 Json = dict[str, Any]
 ADA, EVE = {"clerk_user_id": "user_ada"}, {"clerk_user_id": "user_eve"}
+ACME = {"clerk_org_id": "org_acme"}
 THEIRS = item("price_theirs", "prod_theirs")
 SUPPORT = item("price_support", "prod_support")
 
@@ -39,12 +40,34 @@ def customer(metadata: Json) -> Json:
         # On what is none of our plans anyone may write anything.
         (subscription(THEIRS, metadata=ADA, customer=customer(ADA)), ("user_ada",), None),
         (subscription(THEIRS, item(), metadata=ADA), (), "user_ada"),
+        # An organization beside it is no matter.
+        (subscription(metadata=ADA | ACME), (), "user_ada"),
+        (subscription(metadata=ACME), (), None),
     ],
 )
 def test_the_subscription_names_its_owner_then_its_sessions_then_its_customer(
     one: Json, of_sessions: tuple[str, ...], named: str | None
 ) -> None:
     assert whose().named_owner(one, of_sessions) == named
+
+
+@pytest.mark.parametrize(
+    ("one", "of_sessions", "named"),
+    [
+        (subscription(metadata=ADA | ACME), (), "org_acme"),
+        (subscription(metadata=ADA), (), None),
+        (subscription(metadata=ADA, customer=customer(ACME)), (), "org_acme"),
+        (subscription(metadata=ADA), ("org_acme",), "org_acme"),
+        (subscription(metadata=ADA, customer=customer(EVE)), (), None),
+        (subscription(metadata={"clerk_org_id": "user_ada"}), (), None),
+        (subscription(metadata={"clerk_user_id": "org_acme"}), (), None),
+        (subscription(THEIRS, metadata=ACME, customer=customer(ACME)), ("org_acme",), None),
+    ],
+)
+def test_where_organizations_pay_they_alone_are_named(
+    one: Json, of_sessions: tuple[str, ...], named: str | None
+) -> None:
+    assert whose(billing_owner="organization").named_owner(one, of_sessions) == named
 
 
 @pytest.mark.parametrize(

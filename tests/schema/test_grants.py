@@ -10,6 +10,7 @@ CALLS = {
     "billing_account": "select billing_account('user_ann', false)",
     "link_customer": "select link_customer('user_ann', false, 'cus_1')",
     "mark_customer": "select mark_customer('cus_1', false, true)",
+    "forget_owner": "select forget_owner('user_ann', false)",
     "upsert_subscription": "select upsert_subscription('{}')",
     "billing_notices": "select billing_notices()",
     "billing_trial_write": "select billing_trial_write()",
@@ -170,6 +171,41 @@ def test_nobody_else_reads_a_row(rows, claims):
 def test_a_buyer_whom_the_app_does_not_know_yet_reads_by_customer(rows):
     rows.link("user_new", "cus_0")
     assert read(rows, sub="user_new") == {"nobodys"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "organizations"),
+    [
+        ({"v": 2, "o": {"id": "org_1", "slg": "one", "rol": "member"}}, {"org's"}),
+        ({"org_id": "org_1", "org_slug": "one", "org_role": "org:member"}, {"org's"}),
+        ({"v": 2, "o": {"id": "org_2", "rol": "admin"}}, set()),
+        ({"v": 2, "org_id": "org_1", "org_role": "org:admin"}, set()),
+        ({"v": 2}, set()),
+    ],
+)
+def test_a_member_reads_the_active_organizations_rows_beside_their_own(rows, claims, organizations):
+    rows.store("org's", clerk_owner_id="org_1")
+    assert read(rows, sub="user_ann", **claims) == {"anns", "unclaimed"} | organizations
+    assert read(rows, sub="user_eve", **claims) == organizations
+
+
+def test_members_read_by_the_apps_own_id_of_the_organization(make, subscription):
+    db = make(
+        "create table organizations (id serial primary key, clerk_org_id text);"
+        "insert into organizations (clerk_org_id) values ('org_1'), ('org_2');"
+        "create function billing_user_id(clerk_id text) returns text language sql stable"
+        " security definer set search_path = '' as $$ select o.id::text from public.organizations o"
+        " where o.clerk_org_id = billing_user_id.clerk_id $$"
+    )
+    db.migrate()
+    db.store("org's", user_id="1", livemode=False)
+    db.store("the other's", user_id="2", livemode=False)
+    for claims in ({"v": 2, "o": {"id": "org_1"}}, {"org_id": "org_1"}):
+        assert read(db, sub="user_eve", **claims) == {"org's"}
+    assert read(db, sub="user_eve") == set()
+    assert [row["stripe_subscription_id"] for row in db.account("org_1")["subscriptions"]] == [
+        "org's"
+    ]
 
 
 def test_anon_reads_nothing(rows):

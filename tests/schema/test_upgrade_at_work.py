@@ -179,6 +179,7 @@ def test_no_call_of_the_service_reads_the_whole_table(make, subscription, tables
         ("select billing_account('user_77', false), %s", "x"),
         ("select link_customer('user_y', false, 'cus_y'), %s", "x"),
         ("select mark_customer('cus_y', false, true), %s", "x"),
+        ("select forget_owner('user_77', false), %s", "x"),
     ]
     for statement, value in calls:
         with db.connect("service_role") as connection, connection.transaction():

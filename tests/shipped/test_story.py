@@ -190,3 +190,24 @@ def test_a_user_without_a_row_of_the_app_can_buy(sandbox: StartedSandbox, row: b
 
     wait_for(subscribed)
     assert (only_row(sandbox)["user_id"] is None) is not row
+
+
+def test_who_deletes_the_account_at_clerk_is_not_charged_again(sandbox: StartedSandbox) -> None:
+    ada = Caller(sandbox, "ada")
+    buy(sandbox, ada)
+    wait_for(lambda: ada.subscription()["subscribed"])
+
+    sandbox.post("/clerk/users/ada", email="ada@new.example")
+    sandbox.post("/clerk/users/ada", delete=True)
+    wait_for(lambda: ada.subscription()["cancel_at_period_end"])
+
+    def outcomes() -> dict[str, Any]:
+        found = {each["type"]: each["outcome"] for each in sandbox.get("/clerk/deliveries")}
+        return found if None not in found.values() else {}
+
+    said = wait_for(outcomes)
+    assert said["user.deleted"] == "scheduled"
+    assert said["user.updated"] in ("updated", "ignored")  # as the two overtake each other
+    subscription = only_row(sandbox)["stripe_subscription_id"]
+    sandbox.post(f"/stripe/subscriptions/{subscription}", action="advance_period")
+    wait_for(lambda: ada.subscription()["status"] == "canceled")

@@ -122,3 +122,48 @@ def test_anything_else_is_refused(clerk: Clerk) -> None:
     assert unknown.status_code == 404
     assert unknown.json()["errors"][0]["code"] == "resource_not_found"
     assert requests.post(clerk.jwks_url, timeout=5).status_code == 405
+
+
+# Organizations
+
+
+def test_a_token_of_version_2_names_the_active_organization(clerk: Clerk) -> None:
+    clerk.organizations.join("org_acme", "user_ada", "org:admin")
+    active = clerk.organizations.claims("user_ada", "org_acme")
+
+    claims = verified(clerk, clerk.session_token("user_ada", **active))
+    assert claims["o"] == {"id": "org_acme", "slg": "acme", "rol": "admin"}
+    assert (claims["v"], claims["sub"]) == (2, "user_ada")
+    assert not {name for name in claims if name.startswith("org_")}
+
+
+def test_a_token_of_version_1_names_it_at_the_top(clerk: Clerk) -> None:
+    clerk.organizations.join("org_acme", "user_ada", "billing")
+    active = clerk.organizations.claims("user_ada", "org_acme", version=1)
+
+    claims = verified(clerk, clerk.session_token("user_ada", **active))
+    assert (claims["org_id"], claims["org_role"]) == ("org_acme", "org:billing")
+    assert claims["org_slug"] == "acme"
+    assert not {"v", "o", "jti", "sts"} & set(claims)
+    outside = clerk.organizations.claims("user_ada", None, version=1)
+    claims = verified(clerk, clerk.session_token("user_ada", **outside))
+    assert not {"v", "org_id", "org_role"} & set(claims)
+
+
+def test_only_members_can_make_an_organization_the_active_one(clerk: Clerk) -> None:
+    organizations = clerk.organizations
+    with pytest.raises(KeyError):
+        organizations.claims("user_eve", "org_acme")
+    organizations.join("org_acme", "user_eve", "member")
+    assert organizations.claims("user_eve", "org_acme")
+    organizations.leave("org_acme", "user_eve")
+    with pytest.raises(KeyError):
+        organizations.claims("user_eve", "org_acme")
+    with pytest.raises(KeyError):
+        organizations.leave("org_acme", "user_eve")
+    with pytest.raises(ValueError, match="org_"):
+        organizations.join("acme", "user_eve", "admin")
+    with pytest.raises(ValueError, match="version"):
+        organizations.claims("user_ada", None, version=3)
+    organizations.reset()
+    assert set(organizations.all()) == {"org_acme", "org_globex"}

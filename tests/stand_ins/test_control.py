@@ -38,7 +38,7 @@ def test_info_says_where_everything_is(client: FlaskClient) -> None:
     assert set(info) == {
         *("service_url", "supabase_url", "supabase_service_key", "supabase_anon_key"),
         *("stripe_url", "clerk_issuer", "clerk_jwks_url", "clerk_publishable_key"),
-        *("database_url", "webhook_secret", "app_url"),
+        *("database_url", "webhook_secret", "app_url", "billing_owner"),
     }
     assert all(info.values())
 
@@ -53,6 +53,36 @@ def test_a_session_is_a_token_and_a_row(client: FlaskClient, world: World) -> No
     assert post(client, "/session", {"user": "ada"})["user_id"] == session["user_id"]
 
 
+def test_a_user_changes_something_at_clerk_and_leaves(client: FlaskClient, world: World) -> None:
+    event = post(client, "/clerk/users/ada", {"email": "ada@new.example", "last_name": "King"})
+    assert event["type"] == "user.updated"
+    assert event["data"]["email_addresses"][0]["email_address"] == "ada@new.example"
+    assert world.clerk_users.user("user_ada")["last_name"] == "King"
+
+    assert "ada" in refused(client, "/clerk/users/A%20B", {"delete": True}, 400)
+    for nonsense in ({}, {"delete": False}, {"email": ""}, {"email": 7}, {"first": "Ada"}):
+        assert refused(client, "/clerk/users/ada", nonsense, 400)
+    assert post(client, "/clerk/users/ada", {"delete": True})["type"] == "user.deleted"
+    assert "left" in refused(client, "/clerk/users/ada", {"delete": True}, 404)
+    assert client.get("/_sandbox/clerk/deliveries").get_json() == []
+    post(client, "/reset")
+    assert world.clerk_users.user("user_ada")["first_name"] == "Ada"
+
+
+def test_an_organization_gets_another_name_and_is_deleted(
+    client: FlaskClient, world: World
+) -> None:
+    event = post(client, "/clerk/organizations/org_acme", {"name": "Acme Ltd"})
+    assert (event["type"], event["data"]["name"]) == ("organization.updated", "Acme Ltd")
+    assert event["data"]["updated_at"] <= event["timestamp"]
+    assert refused(client, "/clerk/organizations/org_acme", {}, 400)
+
+    event = post(client, "/clerk/organizations/org_acme", {"delete": True})
+    assert event["data"] == {"deleted": True, "id": "org_acme", "object": "organization"}
+    assert "org_acme" not in world.clerk.organizations.all()
+    assert refused(client, "/clerk/organizations/org_acme", {"name": "Acme"}, 404)
+
+
 def test_a_session_without_a_row_and_with_other_claims(client: FlaskClient, world: World) -> None:
     body = {"user": "grace", "row": False, "claims": {"azp": None, "sts": "pending"}}
     session = post(client, "/session", body)
@@ -62,6 +92,20 @@ def test_a_session_without_a_row_and_with_other_claims(client: FlaskClient, worl
     claims = jwt.decode(session["token"], options={"verify_signature": False})
     assert "azp" not in claims
     assert claims["sts"] == "pending"
+
+
+def test_a_session_in_an_organization_that_the_user_is_in(client: FlaskClient) -> None:
+    changed = {"organization": "org_acme", "clerk_id": "user_linus", "role": "admin"}
+    assert post(client, "/organizations", changed)["org_acme"]["user_linus"] == "admin"
+    asked = {"user": "linus", "organization": "org_acme"}
+    token = post(client, "/session", asked)["token"]
+    assert jwt.decode(token, options={"verify_signature": False})["o"]["rol"] == "admin"
+    token = post(client, "/session", asked | {"version": 1})["token"]
+    assert jwt.decode(token, options={"verify_signature": False})["org_role"] == "org:admin"
+
+    assert "user_linus" not in post(client, "/organizations", changed | {"role": None})["org_acme"]
+    assert "no member" in refused(client, "/session", asked, 404)
+    assert client.get("/_sandbox/organizations").get_json()["org_globex"]["user_grace"] == "admin"
 
 
 @pytest.mark.parametrize(
@@ -75,6 +119,8 @@ def test_a_session_without_a_row_and_with_other_claims(client: FlaskClient, worl
         ({"user": "ada", "claims": []}, "claims"),
         ({"user": "ada", "row": "no"}, "row"),
         ({"user": "ada", "usr": 1}, "usr"),
+        ({"user": "ada", "organization": 7}, "organization"),
+        ({"user": "ada", "version": 3}, "version"),
         ([], "JSON object"),
     ],
 )

@@ -64,6 +64,9 @@ def found(api, query):
         ("status=in.(canceled,paused)", "2"),
         ("quantity=in.(1,3)&order=quantity", "12"),
         ('user_id=in.("a, \\"b\\" (c)",x)', "1"),
+        ("status=like.act*&order=stripe_subscription_id", "13"),
+        ("status=like.a_tive&order=stripe_subscription_id", "13"),
+        ("status=like.act", ""),
         ("status=in.()", ""),
         ("quantity=in.()", ""),
     ],
@@ -116,6 +119,20 @@ def test_all_columns_as_postgres_writes_them(api, sql):
 )
 def test_the_answer_says_which_rows_it_holds(api, query, content_range):
     assert api.call("GET", f"subscriptions?{query}").headers["Content-Range"] == content_range
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "content_range"),
+    [
+        ("", 200, "0-2/3"),
+        ("limit=1", 206, "0-0/3"),
+        ("status=eq.active&limit=1", 206, "0-0/2"),
+        ("quantity=eq.7", 200, "*/0"),
+    ],
+)
+def test_it_counts_where_it_is_asked_to(api, query, status, content_range):
+    answer = api.call("GET", f"subscriptions?{query}", headers={"Prefer": "count=exact"})
+    assert (answer.status_code, answer.headers["Content-Range"]) == (status, content_range)
 
 
 def test_one_row_as_an_object(api):

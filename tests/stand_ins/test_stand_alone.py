@@ -76,7 +76,7 @@ def command(module: str, *arguments: str) -> Iterator[Process]:
             process.kill()
 
 
-LAST_LINES = {"stripe": "/_sandbox/reset", "supabase": "/_sandbox/faults", "clerk": '"azp"'}
+LAST_LINES = {"stripe": "/_sandbox/reset", "supabase": "/_sandbox/faults", "clerk": '"role"'}
 
 
 @pytest.fixture
@@ -256,6 +256,13 @@ def test_clerk_signs_tokens_that_its_key_set_verifies(start):
         token["token"], key, algorithms=["RS256"], issuer=stand_in.printed("Issuer")
     )
     assert (claims["sub"], claims["azp"]) == ("user_ada", "http://app.test")
+
+
+def test_clerk_signs_for_a_member_of_an_organization(start):
+    stand_in = start("clerk")
+    stand_in.control("/organizations", organization="org_1", clerk_id="user_eve", role="member")
+    token = stand_in.control("/session", clerk_id="user_eve", organization="org_1")["token"]
+    assert jwt.decode(token, options={"verify_signature": False})["o"]["id"] == "org_1"
 
 
 def test_clerk_answers_for_another_issuer(start):

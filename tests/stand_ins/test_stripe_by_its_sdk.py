@@ -157,7 +157,7 @@ def test_a_subscription_is_changed_and_cancelled(account, client):
             update(**changes)
     assert client.v1.subscriptions.cancel(id).status == "canceled"
     with pytest.raises(stripe.InvalidRequestError, match="only update its cancellation_details"):
-        update(metadata={})
+        update(cancel_at="")
     with pytest.raises(stripe.InvalidRequestError, match="No such subscription"):
         client.v1.subscriptions.cancel(id)
 

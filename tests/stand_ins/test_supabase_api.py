@@ -186,7 +186,7 @@ def test_a_browser_of_another_origin_may_read(api):
 @pytest.mark.parametrize(
     "query",
     [
-        *["id=like.1", "id=not.eq.1", "id=ilike.*1*", "text=fts.one", "id=eq(any).{1}"],
+        *["id=not.eq.1", "id=ilike.*1*", "text=fts.one", "id=eq(any).{1}"],
         *["id=1", "id=", "id=is.5", "id=in.1", 'text=in.("one)', "or=(id.eq.1)", "and=(id.eq.1)"],
         *["select=a:id", "select=id::text", "select=text->a", "select=count()", "select=notes(id)"],
         *["select=id,,text", "order=id.up", "order=notes(id)", "order=id.asc,", "limit=-1"],
@@ -200,7 +200,7 @@ def test_a_query_that_it_does_not_know_is_refused(api, query):
     assert query.split("=")[0] in answer.json["details"]
 
 
-@pytest.mark.parametrize("header", ["Prefer: count=exact", "Prefer: tx=rollback", "Range: 0-1"])
+@pytest.mark.parametrize("header", ["Prefer: count=planned", "Prefer: tx=rollback", "Range: 0-1"])
 def test_a_header_that_it_does_not_know_is_refused(api, header):
     name, value = header.split(": ")
 

@@ -26,7 +26,8 @@ from tokens import (
     token,
 )
 
-from portal_service.clerk import Clerk
+from portal_service.clerk import Clerk, active_organization
+from portal_service.owner import ActiveOrganization
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,57 @@ def test_the_claims_of_a_session_token_are_given_back(by_pem: Clerk) -> None:
 )
 def test_what_a_session_token_may_have_or_lack(by_pem: Clerk, changes: dict[str, Any]) -> None:
     assert by_pem.claims(token(**changes))["sid"] == "sess_1"
+
+
+V1: dict[str, Any] = {"v": None}  # its tokens have none
+
+
+@pytest.mark.parametrize(
+    ("changes", "named", "role"),
+    [
+        # Version 2
+        ({"o": {"id": "org_1", "slg": "acme", "rol": "admin", "per": "read"}}, "org_1", "admin"),
+        ({"o": {"id": "org_1", "rol": "org:admin"}}, "org_1", "admin"),
+        ({"o": {"id": "org_1", "rol": "member"}}, "org_1", "member"),
+        ({"o": {"id": "org_1"}}, "org_1", None),
+        ({"o": {"id": "org_1", "rol": None}}, "org_1", None),
+        ({"o": {"id": "org_1", "rol": ["admin"]}}, "org_1", None),
+        ({"o": {"id": "org_1", "per": "admin"}}, "org_1", None),
+        ({"o": {"id": "org_1"}, "org_role": "org:admin"}, "org_1", None),
+        ({"o": {"id": "org_1", "rol": "member"}, "org_id": "org_2"}, "org_1", "member"),
+        ({}, None, None),
+        ({"o": {}}, None, None),
+        ({"o": {"id": ""}}, None, None),
+        ({"o": {"id": "user_ada", "rol": "admin"}}, None, None),
+        ({"o": {"id": "org_"}}, None, None),
+        ({"o": {"id": "org_a b", "rol": "admin"}}, None, None),
+        ({"o": {"id": "org_1\n", "rol": "admin"}}, None, None),
+        ({"o": {"id": "org_" + "1" * 101, "rol": "admin"}}, None, None),
+        ({"o": {"id": 1}}, None, None),
+        ({"o": "org_1"}, None, None),
+        ({"o": ["org_1"]}, None, None),
+        # Beside a version these are the team's own claims, of what a user may have written.
+        ({"org_id": "org_1", "org_role": "org:admin"}, None, None),
+        ({"v": 3, "org_id": "org_1", "org_role": "org:admin"}, None, None),
+        # Version 1
+        (V1 | {"org_id": "org_1", "org_role": "org:admin"}, "org_1", "admin"),
+        (V1 | {"org_id": "org_1", "org_role": "admin"}, "org_1", "admin"),
+        (V1 | {"org_id": "org_1", "org_role": "org:org:admin"}, "org_1", "org:admin"),
+        (V1 | {"org_id": "org_1"}, "org_1", None),
+        (V1 | {"org_id": "org_1", "org_permissions": ["org:sys_billing:manage"]}, "org_1", None),
+        (V1 | {"o": {"id": "org_2", "rol": "member"}, "org_id": "org_1"}, "org_2", "member"),
+        (V1 | {"org_slug": "acme", "org_role": "org:admin"}, None, None),
+        (V1 | {"org_id": "user_ada", "org_role": "org:admin"}, None, None),
+        (V1 | {"org_id": ["org_1"]}, None, None),
+        (V1, None, None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_active_organization_is_read_from_both_versions(
+    by_pem: Clerk, changes: dict[str, Any], named: str | None, role: str | None
+) -> None:
+    found = active_organization(by_pem.claims(token(**changes)))
+    assert found == (ActiveOrganization(named, role) if named else None)
 
 
 def test_the_key_id_means_nothing_beside_a_pem(by_pem: Clerk) -> None:

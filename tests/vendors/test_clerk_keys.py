@@ -5,6 +5,7 @@ what a breakdown and a flood of bad tokens cost. The one place of cool-down and 
 import functools
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import jwt
 import pytest
 from alone import Log
 from given import settings
+from prometheus_client import REGISTRY
 from tokens import ALGORITHMS, KID, by_hand, claims, pem, private_key, refusal, token
 
 from portal_service import clerk as clerk_module
@@ -403,5 +405,23 @@ def test_with_a_pem_there_is_no_key_set_to_probe() -> None:
 def test_a_breakdown_is_logged_without_a_token(clerk: Clerk, keys: KeyServer, log: Log) -> None:
     keys.fail()
     assert is_unavailable(clerk)
-    assert log.fields("clerk's key set can't be fetched") == {"reason": "NoKeySet"}
+    fields = log.fields("clerk's key set can't be fetched")
+    assert fields.pop("ms") >= 0
+    assert fields == {"reason": "NoKeySet", "call": "GET /.well-known/jwks.json"}
     assert "eyJ" not in log.text
+
+
+def test_the_age_of_the_keys_is_that_of_the_last_fetch_that_succeeded(
+    clerk: Clerk, keys: KeyServer
+) -> None:
+    def fetched() -> float | None:
+        name, labels = "portal_keys_fetched_timestamp_seconds", {"vendor": "clerk"}
+        return REGISTRY.get_sample_value(name, labels)
+
+    began = time.time()
+    assert clerk.key_set is not None and clerk.key_set.probe()
+    last = fetched()
+    assert last is not None and last >= began
+    keys.fail()
+    assert not clerk.key_set.probe()
+    assert fetched() == last

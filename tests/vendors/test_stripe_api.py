@@ -10,6 +10,7 @@ import responses
 import stripe
 from alone import Clock
 from given import checkout_session, item, settings, subscription
+from prometheus_client import REGISTRY
 from stripe_answers import API, BROKEN, BUSY, DATE, LIMITED, LOCKED, LOST, SLOW, page, refused
 
 from portal_service import deadline
@@ -334,6 +335,11 @@ def test_the_moment_is_that_of_stripes_clock(
 # Trying again
 
 
+def retries() -> float:
+    labels = {"vendor": "stripe", "call": "POST /v1/customers"}
+    return REGISTRY.get_sample_value("portal_vendor_retries_total", labels) or 0.0
+
+
 @pytest.mark.parametrize("failure", [LOCKED, BUSY, BROKEN, LOST, SLOW],
                          ids=["locked", "key in use", "500", "connection", "timeout"])  # fmt: skip
 def test_one_failure_is_tried_again_under_the_same_key(
@@ -341,9 +347,13 @@ def test_one_failure_is_tried_again_under_the_same_key(
 ) -> None:
     at_stripe.post(f"{API}/customers", **failure)
     at_stripe.post(f"{API}/customers", json={"id": "cus_9"})
+    before = retries()
     assert ours.create_customer({}, "the key") == "cus_9"
     keys = [call.request.headers["Idempotency-Key"] for call in at_stripe.calls]
     assert keys == ["the key", "the key"]
+    assert retries() == before + 1
+    ours.create_customer({}, "another key")
+    assert retries() == before + 1
 
 
 @pytest.mark.parametrize("failure", [LOCKED, BROKEN, LOST, SLOW])

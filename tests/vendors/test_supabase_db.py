@@ -94,6 +94,14 @@ def test_a_customer_is_linked(supabase: Supabase, database: Database) -> None:
     }  # fmt: skip
 
 
+def test_an_owner_is_forgotten(supabase: Supabase, database: Database) -> None:
+    counts = {"subscriptions": 2, "customers": 1, "of_the_other_mode": 0}
+    supabase.answer(200, json=counts)
+    assert database.forget_owner("user_ada") == counts
+    assert supabase.request.url.path == "/rest/v1/rpc/forget_owner"
+    assert supabase.arguments == {"clerk_owner_id": "user_ada", "livemode": False}
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_customer_is_marked_as_gone_or_not(
     supabase: Supabase, database: Database, gone: bool

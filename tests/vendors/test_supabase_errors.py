@@ -21,6 +21,7 @@ ASKS: dict[str, Ask] = {
     "account": lambda d: d.account("user_ada"),
     "link": lambda d: d.link_customer("user_ada", "cus_1"),
     "mark": lambda d: d.mark_customer("cus_1", gone=True),
+    "forget": lambda d: d.forget_owner("user_ada"),
     "write": lambda d: d.upsert(row(), None, 5),
     "row": lambda d: d.row("sub_1"),
     "customer": lambda d: d.knows_customer("cus_1"),

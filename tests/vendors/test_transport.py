@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,10 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client import REGISTRY
+from urllib3.connection import HTTPConnection
 from wire import OK, Wire, answers, blackhole, drips, resets, wire
 
-from portal_service import deadline
-from portal_service.sdk_transports import StripeTransport, SupabaseTransport
+from portal_service import deadline, wall_clock
+from portal_service.sdk_transports import StripeTransport, SupabaseClient
 from portal_service.slots import NoSlot, Slots, TimedOut
 from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, template
 
@@ -65,12 +67,10 @@ def test_a_redirect_is_an_answer(transport: Transport) -> None:
 def test_supabases_client_reads_it(transport: Transport) -> None:
     packed = gzip.compress(b"[1]")
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
-    with (
-        wire(answers(head.encode() + packed)) as server,
-        httpx.Client(transport=SupabaseTransport(transport, 5)) as client,
-    ):
-        query = {"id": 'in.("a b","c")'}
-        assert client.post(f"{server.url}/rest/v1/x", params=query, json={"ä": 1}).json() == [1]
+    with wire(answers(head.encode() + packed)) as server, SupabaseClient(transport, 5) as client:
+        query, sent = httpx.QueryParams({"id": 'in.("a b","c")'}), '{"ä":1}'.encode()
+        answer = client.request("POST", f"{server.url}/rest/v1/x", params=query, content=sent)
+        assert answer.json() == [1]
         (heard,) = server.requests
         assert heard.startswith(b"POST /rest/v1/x?id=in.%28%22a+b%22%2C%22c%22%29 HTTP/1.1\r\n")
         assert heard.endswith('\r\n\r\n{"ä":1}'.encode())
@@ -112,6 +112,49 @@ def test_stripes_sdk_reads_it(transport: Transport) -> None:
 def test_an_answer_that_drips_ends_in_time(transport: Transport, behaviour) -> None:
     with wire(behaviour) as server, pytest.raises(TimedOut):
         ask(transport, server, timeout=SHORT)
+
+
+def test_a_time_that_ended_while_the_request_was_sent_counts(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = HTTPConnection.request
+
+    def until_its_end(self: HTTPConnection, *args: Any, **more: Any) -> None:
+        send(self, *args, **more)
+        wall_clock._present.call.expire()
+
+    monkeypatch.setattr(HTTPConnection, "request", until_its_end)
+    hung_up = threading.Event()
+
+    def waits(connection: socket.socket) -> bool:
+        connection.settimeout(60)
+        try:
+            connection.recv(1)
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            pass
+        hung_up.set()
+        return False
+
+    with wire(waits) as server:
+        with pytest.raises(TimedOut):
+            ask(transport, server, timeout=60)
+        assert hung_up.wait(30)
+
+
+def test_the_clocks_thread_ends_after_a_while_and_begins_with_the_next_call(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wall_clock, "_LOOK_SECONDS", 0.01)
+    dripping = drips(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n", b"x", b"")
+    with wire(answers(), dripping) as server:
+        ask(transport, server)
+        if thread := transport._clock._thread:
+            thread.join(30)
+        assert transport._clock._thread is None
+        with pytest.raises(TimedOut):
+            ask(transport, server, timeout=SHORT)
 
 
 def test_what_is_left_of_the_budget_counts_where_it_is_less(transport: Transport) -> None:
@@ -330,6 +373,14 @@ def test_seconds_and_who_waits_are_counted(transport: Transport) -> None:
     assert sample("portal_vendor_in_flight", vendor="stripe") == 0.0
 
 
+def test_a_second_try_of_ours_is_counted(transport: Transport) -> None:
+    labels = {"vendor": "stripe", "call": "GET /v1/prices/{id}"}
+    before = sample("portal_vendor_retries_total", **labels)
+    with wire(resets, answers()) as server:
+        ask(transport, server, "/v1/prices/price_1")
+    assert sample("portal_vendor_retries_total", **labels) == before + 1
+
+
 @pytest.mark.parametrize(
     ("path", "shown"),
     [
@@ -357,9 +408,8 @@ def test_what_supabases_client_is_told(
     transport: Transport, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
 ) -> None:
     monkeypatch.setattr(transport, "ask", lambda *_: (_ for _ in ()).throw(error))
-    client = httpx.Client(transport=SupabaseTransport(transport, 5))
-    with client, pytest.raises(kind):
-        client.get("http://x.example")
+    with SupabaseClient(transport, 5) as client, pytest.raises(kind):
+        client.request("GET", "http://x.example")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,9 @@ class Wire:
         for line in head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 while len(body) < int(line.split(b":")[1]):
-                    body += connection.recv(65_536)
+                    if not (more := connection.recv(65_536)):
+                        return b""
+                    body += more
         return head + b"\r\n\r\n" + body
 
 
