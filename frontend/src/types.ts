@@ -19,11 +19,9 @@ export type SessionUrl = Schemas['SessionUrl']
 /** What can go wrong before the service has answered, or instead of it. */
 export type ClientErrorCode = 'unreachable' | 'timeout' | 'bad_answer'
 
-/** The codes that a frontend can meet; two of them are of services whose owners are organizations. */
+/** The codes that a frontend can meet. */
 export type ErrorCode =
   | Exclude<Schemas['ErrorBody']['code'], 'invalid_signature' | 'invalid_payload'>
-  | 'organization_required'
-  | 'not_billing_admin'
   | ClientErrorCode
 
 /** A newer service may have codes that this version does not know; they are plain text. */

@@ -41,7 +41,8 @@ def test_checkout_is_not_configured_and_the_log_names_variable_and_cure(
 
 def test_so_is_a_confirm_flow_to_such_a_price(world: World, service: Service, log: Log) -> None:
     known_subscription(service)
-    world.stripe.archive("price_team")
+    for price in ("price_team", "price_team_year"):
+        world.stripe.archive(price)
 
     body = {"flow": "subscription_update_confirm", "plan": "team"}
     refused(service.portal(body=body), "checkout_not_configured")
