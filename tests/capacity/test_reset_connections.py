@@ -93,11 +93,8 @@ def proxy(world: World) -> Iterator[Resetting]:
 
 
 @pytest.fixture
-def service(make_service: MakeService, ada: str, proxy: Resetting) -> Iterator[Service]:
-    service = make_service(supabase_url=proxy.url)
-    yield service
-    # Here alone connections are kept open.
-    service.app.extensions["portal_service"].database._client.options.httpx_client.close()
+def service(make_service: MakeService, ada: str, proxy: Resetting) -> Service:
+    return make_service(supabase_url=proxy.url)
 
 
 def test_eight_calls_in_a_row_are_answered(service: Service, proxy: Resetting) -> None:
