@@ -31,6 +31,7 @@ def _database(subject: Subject) -> Iterator[Finding]:
     if not parts:
         yield green("schema", "Tables, columns and functions are there")
         yield from _writes(database)
+        yield from _owners(subject)
     yield from _open_doors(database)
 
 
@@ -96,6 +97,18 @@ def _writes(database: Database) -> Iterator[Finding]:
         )
     else:
         yield green("writes", "A purchase can be stored (tried, and rolled back)")
+
+
+def _owners(subject: Subject) -> Iterator[Finding]:
+    billed = subject.settings.billing_owner
+    if count := subject.services.mirror.whose.rows_of_the_other_kind():
+        yield yellow(
+            "owners",
+            f"BILLING_OWNER={billed}, and {count} subscriptions are of the other kind: of nobody",
+            "docs/owners.md says what to do with them",
+        )
+    else:
+        yield green("owners", f"Each {billed} has its own subscription")
 
 
 def _open_doors(database: Database) -> Iterator[Finding]:

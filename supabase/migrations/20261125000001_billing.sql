@@ -493,7 +493,7 @@ language sql stable set search_path = '' as $$
       'public.billing_user_id(text)', 'public.billing_account(text, boolean)',
       'public.link_customer(text, boolean, text)', 'public.mark_customer(text, boolean, boolean)',
       'public.upsert_subscription(jsonb, text, bigint)', 'public.billing_notices()',
-      'public.billing_trial_write()']) as name),
+      'public.billing_trial_write()', 'public.forget_owner(text, boolean)']) as name),
     open (door) as (
       select format('row level security of %s is off', item)
       from ours join pg_catalog.pg_class on oid = item where not relrowsecurity

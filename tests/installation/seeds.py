@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 from installation import Installation
+from service_under_test import put_row
 
 from portal_service.events import USED_EVENTS
 from sandbox.clerk import Clerk
@@ -209,7 +210,7 @@ SEEDS = [
     Seed("prices", "red", "does not exist under this key", price(livemode=True)),
     Seed("products", "red", "prod_pro of STRIPE_PLANS is archived", archived("prod_pro")),
     Seed("products", "red", "prod_gone", told(STRIPE_PLANS="pro=price_pro,prod_gone")),
-    Seed("products", "yellow", "may not read products", forbidden("/v1/products")),
+    Seed("permission_products", "yellow", "lacks Products: read", forbidden("/v1/products")),
     Seed("ignored_products", "yellow", "prod_nowhere",
          told(STRIPE_IGNORED_PRODUCTS="prod_nowhere")),
     Seed("portal_configuration", "red", "never configured",
@@ -237,6 +238,8 @@ SEEDS = [
     Seed("writes", "red", "can't be stored",
          run("alter table subscriptions add team text not null"),
          run("alter table subscriptions drop team")),
+    Seed("owners", "yellow", "of the other kind",
+         lambda i: put_row(i.world, clerk_owner_id="org_acme", user_id=None)),
     Seed("access", "red", "row level security of public.subscriptions is off",
          run("alter table subscriptions disable row level security"),
          run("alter table subscriptions enable row level security")),

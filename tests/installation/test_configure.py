@@ -49,8 +49,8 @@ def test_the_example_makes_a_portal_that_offers_what_is_sold(new: Installation) 
     assert features["subscription_cancel"]["mode"] == "at_period_end"
     products = features["subscription_update"]["products"]
     assert {p["product"]: p["prices"] for p in products} == {
-        "prod_pro": ["price_pro"],
-        "prod_team": ["price_team"],
+        "prod_pro": ["price_pro", "price_pro_year"],
+        "prod_team": ["price_team", "price_team_year"],
     }
     new.environment = new.world.environment("http://localhost:8000")
     new.world.stripe.configurations = {made["id"]: made}
