@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from frontend import APP_URL, User
 from outside import Deliverer, Outside, assert_right, events_of, outside
 from reverse_proxy import reverse_proxy
 from table import PlainDatabase
 
-from frontend import APP_URL, User
 from sandbox.service import Service
 from sandbox.world import World
 
