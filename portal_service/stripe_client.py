@@ -24,7 +24,7 @@ _RETRY_PAUSE_SECONDS = 0.5
 
 
 class StripeClient:
-    """One StripeClient per process, made on first use.
+    """One client of the SDK's per process, made on first use.
 
     retrying: calls what it is given, and again where that can help. Beside the SDK's one retry.
     transport: the process' own, else one for this alone.

@@ -8,7 +8,7 @@ import pytest
 from at_the_terminal import Terminal
 from outside import Outside, events_of, outside
 
-from portal_service import stripe_api as stripe_client
+from portal_service import stripe_client
 from sandbox.web import Server
 from sandbox.world import World
 
@@ -67,7 +67,7 @@ def test_what_was_delivered_is_not_replayed(world: World, terminal: Terminal) ->
 
 
 def test_more_than_a_page(world: World, terminal: Terminal, monkeypatch) -> None:
-    monkeypatch.setattr(stripe_client, "_PAGE", 3)
+    monkeypatch.setattr(stripe_client, "PAGE", 3)
     subscription = subscribe(world)
     for quantity in range(2, 9):
         world.stripe.act(subscription, "change_plan", quantity=quantity)

@@ -16,7 +16,7 @@ from at_the_terminal import Terminal
 from flask.cli import ScriptInfo
 from outside import Outside, events_of, outside
 
-from portal_service import stripe_api as stripe_client
+from portal_service import stripe_client
 from sandbox.stripe import api as stripe_api
 from sandbox.stripe.state import StripeState
 from sandbox.web import Server
@@ -37,7 +37,7 @@ def out(world: World) -> Iterator[Outside]:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many Stripe is asked for at once, so that a few make several pages."""
-    monkeypatch.setattr(stripe_client, "_PAGE", 3)
+    monkeypatch.setattr(stripe_client, "PAGE", 3)
     return 3
 
 
