@@ -97,5 +97,5 @@ def test_who_waits_for_anothers_question_to_stripe_waits_within_the_own_budget(
         thread.start()
     for thread in threads:
         thread.join()
-    for answer in answers:
-        refused(answer, "stripe_unavailable")
+    # Who leads anew with the last of its time may spend it at the database: that is a 503 too.
+    assert [answer.status_code for answer in answers] == [503] * 4
