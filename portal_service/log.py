@@ -6,6 +6,8 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -44,6 +46,16 @@ def request_id() -> str | None:
 def log(level: int, message: str, *, exc_info: BaseException | None = None, **fields: Any) -> None:
     """Write one line: a constant message, and what varies as fields."""
     LOGGER.log(level, message, exc_info=exc_info, extra={"fields": fields})
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without a line, where a command says by itself what the log would. Not for the service."""
+    before, LOGGER.disabled = LOGGER.disabled, True
+    try:
+        yield
+    finally:
+        LOGGER.disabled = before
 
 
 class JsonFormatter(logging.Formatter):

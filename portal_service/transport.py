@@ -35,7 +35,7 @@ _WORDS = frozenset(
         *("release", "subscription_schedules"),
         *("rest", "rpc", "billing_account", "billing_customers", "billing_trial_write"),
         *("forget_owner", "gone_customers", "link_customer", "mark_customer"),
-        *("upsert_subscription",),
+        *("upsert_subscription", "billing_hold_sync", "billing_end_sync", "billing_syncs"),
         *(".well-known", "jwks.json"),
     }
 )

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from portal_service.commands.findings import Check, Finding, Subject, green, red, yellow
-from portal_service.supabase_db import Database, DatabaseError, ValueRefused
+from portal_service.supabase_db import Database
+from portal_service.supabase_errors import DatabaseError, ValueRefused
 
 _MIGRATE = (
     "Run the migrations (portal-service migrate writes them). Where they ran: PostgREST answers "

@@ -12,7 +12,8 @@ from supabase_answers import NOBODY, Supabase
 
 from portal_service import deadline
 from portal_service.errors import ServiceError
-from portal_service.supabase_db import ROW_COLUMNS, Database, DatabaseError, ValueRefused
+from portal_service.supabase_db import ROW_COLUMNS, Database
+from portal_service.supabase_errors import DatabaseError, ValueRefused
 
 Json = dict[str, Any]
 Ask = Callable[[Database], object]
