@@ -19,6 +19,7 @@ SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "
 _REFUSALS = ("22", "23", "P0")
 # A request, a schema, a key or a grant that won't do, and statuses that say so.
 _FOR_GOOD = re.compile(r"42\w{3}|PGRST[1-9]\w\w|4(?!29)\d\d")
+BAD_KEY = "Invalid API key"  # of the gateway, which gives no code
 _NOT_ASKED = "PoolTimeout"  # httpx': no thread may wait for it now
 
 
@@ -53,6 +54,6 @@ def failed(code: str, message: str) -> DatabaseError:
         log(level, "supabase call failed", **last_call.fields(), code=code, vendor_message=message)
     if code[:2] in _REFUSALS and len(code) == 5:
         return ValueRefused(code, message)
-    if code in CONFLICTS or _FOR_GOOD.fullmatch(code):
+    if code in CONFLICTS or _FOR_GOOD.fullmatch(code) or BAD_KEY in message:
         return DatabaseError(code, message)
     return DatabaseAway(code, message)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from portal_service.commands.findings import Check, Finding, Subject, green, red, yellow
 from portal_service.supabase_db import Database
-from portal_service.supabase_errors import DatabaseError, ValueRefused
+from portal_service.supabase_errors import BAD_KEY, DatabaseError, ValueRefused
 
 _MIGRATE = (
     "Run the migrations (portal-service migrate writes them). Where they ran: PostgREST answers "
@@ -48,7 +48,7 @@ def _missing(subject: Subject, name: str) -> Finding:
 
 def _unanswered(subject: Subject, error: DatabaseError) -> Finding:
     code = error.database_code
-    if code in _BAD_KEY or "Invalid API key" in error.message:
+    if code in _BAD_KEY or BAD_KEY in error.message:
         return red(
             "supabase_key",
             f"Supabase refuses SUPABASE_SERVICE_ROLE_KEY ({code or error.message})",

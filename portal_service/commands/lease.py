@@ -13,6 +13,7 @@ from types import FrameType
 import click
 
 from portal_service.errors import ServiceError
+from portal_service.log import quiet
 from portal_service.services import Services
 from portal_service.supabase_errors import SCHEMA_CODES, DatabaseError
 from portal_service.sync_runs import Found, Held, Outcome, SyncRuns
@@ -60,7 +61,7 @@ class Lease:
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
-            with suppress(ServiceError):  # else it ends by itself
+            with suppress(ServiceError), quiet():  # else it ends by itself
                 self._at_once.end(self._holder, found)
 
     def keep(self) -> None:
