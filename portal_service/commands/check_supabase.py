@@ -74,6 +74,7 @@ def _parts(database: Database) -> Iterator[Finding]:
         "mark_customer": lambda: database.mark_customer("", gone=False),
         "upsert_subscription": lambda: database.upsert({"stripe_subscription_id": ""}, None, None),
         "billing_trial_write": database.refused_write,
+        "billing_syncs": lambda: database.call("billing_syncs"),
     }
     for name, ask in asked.items():
         try:
