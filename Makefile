@@ -74,6 +74,8 @@ format: $(READY) ## Format the code and mend what lint can mend
 lock: $(READY) ## Pin the newest allowed packages again, with hashes
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements.txt pyproject.toml
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-redis.txt requirements-redis.in
+	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-sentry.txt requirements-sentry.in
+	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-tracing.txt requirements-tracing.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-mutants.txt requirements-mutants.in
 

@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal_service import (
     billing,
     clerk_webhook,
+    error_reports,
     errors,
     health,
     log,
@@ -39,6 +40,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or Settings.from_environment()
     log.configure_logging(settings.log_format, settings.log_level)
+    error_reports.begin(settings.sentry_dsn, settings.mode, __version__)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # its redirects would go where the Host header says
     _add_contract_shape(app, settings)

@@ -30,12 +30,12 @@ def scrub(text: str) -> str:
     return _SECRETS.sub("[removed]", text)
 
 
-def _scrubbed(value: Any) -> Any:
+def scrubbed(value: Any) -> Any:
     """As `scrub`, in whatever a field holds; before it is JSON, whose escapes hide beginnings."""
     if isinstance(value, dict):
-        return {name: _scrubbed(one) for name, one in value.items()}
+        return {name: scrubbed(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_scrubbed(one) for one in value]
+        return [scrubbed(one) for one in value]
     return value if isinstance(value, (int, float, bool, type(None))) else scrub(str(value))
 
 
@@ -69,7 +69,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(_scrubbed(line))
+        return json.dumps(scrubbed(line))
 
 
 class TextFormatter(logging.Formatter):
@@ -86,7 +86,7 @@ def scrub_record(record: logging.LogRecord) -> bool:
     """A filter: lets every record pass, scrubbed, whoever formats it."""
     record.msg, record.args = scrub(record.getMessage()), None
     if hasattr(record, "fields"):
-        record.fields = _scrubbed(record.fields)
+        record.fields = scrubbed(record.fields)
     if record.exc_info:
         record.exc_text = scrub(logging.Formatter().formatException(record.exc_info))
     return True

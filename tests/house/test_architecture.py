@@ -56,6 +56,7 @@ LAYERS: list[set[str]] = [
         "metrics_folder",
         "queue_time",
         "known_tokens",
+        "error_reports",
     },
 ]
 # Who may import an outside library: each vendor has its one module.
@@ -76,6 +77,7 @@ VENDORS = {
     "stripe": {"stripe_client", "sdk_transports", "stripe_errors", "stripe_setup", "mirror",
                "config_values", "webhook"},
     "gunicorn": {"gunicorn_worker"},
+    "sentry_sdk": {"error_reports"},
     "prometheus_client": {"metrics", "metrics_folder", "health"},
 }  # fmt: skip
 

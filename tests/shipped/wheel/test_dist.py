@@ -98,7 +98,7 @@ def test_the_metadata_is_valid_and_names_no_address(wheel: Path) -> None:
     assert (about.name, str(about.version)) == ("portal-service", __version__)
     assert str(about.requires_python) == ">=3.11"
     assert about.license_expression == "MIT"
-    assert about.provides_extra == ["redis"]
+    assert about.provides_extra == ["redis", "sentry"]
     headers = "\n".join(f"{name}: {value}" for name, value in message_from_bytes(text).items())
     assert not ADDRESS.search(headers)
 
