@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e frontend bench bench-schema check format lock licences clean
+.PHONY: help sandbox run test api conformance mutants mutation chaos dist traced image e2e frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break
 
 dist: $(READY) ## Build wheel, sdist and their list of packages in dist/; install the wheel and use it
 	@$(BIN)/python -m pytest --wheel tests/shipped/wheel
+
+traced: $(READY) ## Install OpenTelemetry beside the service, and look at its traces
+	@$(BIN)/python -m pytest --traced tests/shipped/traced
 
 image: $(READY) ## Build the Docker image without Docker and run it, as root on Debian
 	@$(BIN)/python -m pytest --image tests/shipped/image
