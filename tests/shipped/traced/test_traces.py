@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -99,15 +100,11 @@ def documented_command() -> str:
     return " ".join(command)
 
 
-@pytest.fixture(scope="module")
-def traced(
-    shared_world: World,
-    collector: tuple[Collector, str],
-    installed: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+@contextmanager
+def started(
+    world: World, url: str, installed: Path, folder: Path, send_after_ms: int
 ) -> Iterator[Gunicorn]:
     """Two workers that are forked from a master which has loaded the service."""
-    folder = tmp_path_factory.mktemp("service")
     start = folder / "start"
     start.write_text(
         f"#!/bin/sh\nshift\nPATH={installed}:$PATH\nexport GUNICORN_CMD_ARGS="
@@ -115,12 +112,27 @@ def traced(
         f"exec {documented_command()}\n"
     )
     start.chmod(0o755)
-    environment = shared_world.environment(APP_URL) | documented()
-    environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector[1], "OTEL_BSP_SCHEDULE_DELAY": "100"}
+    environment = world.environment(APP_URL) | documented()
+    environment |= {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": url,
+        "OTEL_BSP_SCHEDULE_DELAY": str(send_after_ms),
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SANDBOX_SERVICE", str(start))
         with Gunicorn(environment | {"WEB_CONCURRENCY": "2"}, folder) as service:
             yield service
+
+
+@pytest.fixture(scope="module")
+def traced(
+    shared_world: World,
+    collector: tuple[Collector, str],
+    installed: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gunicorn]:
+    folder = tmp_path_factory.mktemp("service")
+    with started(shared_world, collector[1], installed, folder, 100) as service:
+        yield service
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +219,13 @@ def test_nothing_secret_is_in_any_of_it(spans: tuple[Any, bytes, list[str]]) -> 
     assert len(secrets) > 8
     for secret in secrets:
         assert secret.encode() not in sent
+
+
+def test_what_a_worker_has_when_it_ends_is_sent(
+    shared_world: World, collector: tuple[Collector, str], installed: Path, tmp_path: Path
+) -> None:
+    path = f"{PREFIX}/plans"
+    with started(shared_world, collector[1], installed, tmp_path, 600_000) as service:
+        httpx.get(service.url + path, trust_env=False, timeout=30)
+    names = [span["name"] for span in collector[0].spans()]
+    assert f"GET {path}" in names
