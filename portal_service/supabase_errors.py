@@ -18,7 +18,7 @@ SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "
 # Postgres' classes of a wrong value, and `raise` of a trigger: the next try fails as well.
 _REFUSALS = ("22", "23", "P0")
 # A request, a schema, a key or a grant that won't do, and statuses that say so.
-_FOR_GOOD = re.compile(r"42\w{3}|PGRST[1-9]\w\w|4(?!29)\d\d")
+_FOR_GOOD = re.compile(r"42\w{3}|PGRST[1-9]\w\w|4(?!08|29)\d\d")
 BAD_KEY = "Invalid API key"  # of the gateway, which gives no code
 _NOT_ASKED = "PoolTimeout"  # httpx': no thread may wait for it now
 

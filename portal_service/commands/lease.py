@@ -5,6 +5,7 @@ clock. A run that is killed leaves it to end by itself.
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,21 +52,20 @@ class Lease:
         Raises AnotherRun, ServiceError.
         """
         self.keep()
-        before = signal.signal(signal.SIGTERM, _end)
         found = None
         try:
-            yield
+            with _ending_at_sigterm():
+                yield
             self._runs.end(self._holder, self._found("done"))
         except Exception as error:
             found = None if isinstance(error, AnotherRun) else self._found("failed")
             raise
         finally:
-            signal.signal(signal.SIGTERM, before)
             with suppress(ServiceError), quiet():  # else it ends by itself
                 self._at_once.end(self._holder, found)
 
     def keep(self) -> None:
-        """Before each step of the run. Raises AnotherRun where somebody else has it by now."""
+        """To be called before each step. Raises AnotherRun where somebody else has it by now."""
         if time.monotonic() < self._renew_at:
             return
         try:
@@ -89,6 +89,19 @@ def _said_of(lease: Held) -> str:
         f"Another run of sync is at work, since {lease.begun_at:%H:%M:%S} UTC. If it was killed, "
         f"its lease ends at {lease.ends_at:%H:%M:%S}."
     )
+
+
+@contextmanager
+def _ending_at_sigterm() -> Iterator[None]:
+    """As Ctrl-C ends it. In a thread, as of a scheduler, it is not ours to handle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -6,7 +6,7 @@ Compares in bulk, and repairs one by one by the mirror's refresh: safe while web
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -141,7 +141,7 @@ class _Run:
         with click.progressbar(
             subscriptions, label="Comparing with Stripe", file=sys.stderr, hidden=progress != "bar"
         ) as bar:
-            remaining = iter(bar)
+            remaining = self._one_by_one(bar)
             while batch := list(islice(remaining, _BATCH)):
                 self._compare_batch(batch)
                 listed |= {subscription["id"] for subscription in batch}
@@ -149,6 +149,11 @@ class _Run:
                 if progress == "lines" and report.seen % _LINE_EVERY == 0:
                     click.echo(f"{report.seen} subscriptions compared", err=True)
         return listed
+
+    def _one_by_one(self, subscriptions: Iterable[StripeObject]) -> Iterator[StripeObject]:
+        for subscription in subscriptions:
+            self._keep_lease()
+            yield subscription
 
     def compare_unlisted(self, listed: set[str], customer: str | None) -> None:
         """Rows that Stripe did not list: deleted test data, or written since."""
@@ -162,10 +167,9 @@ class _Run:
 
     def _compare_batch(self, batch: list[StripeObject]) -> None:
         services = self.services
-        self._keep_lease()
         rows = services.database.rows_by_id([subscription["id"] for subscription in batch])
         to_do = []
-        for subscription in batch:
+        for subscription in self._one_by_one(batch):
             row = rows.get(subscription["id"])
             if row is None and services.mirror.whose.is_somebody_elses(subscription):
                 continue

@@ -345,7 +345,7 @@ def test_stopped_at_a_row_that_stripe_did_not_list(
     del world.stripe.subscriptions[gone]
     out.stripe.fault = lambda method, path: 500 if path.endswith(gone) else None
     stopped = terminal.run("sync")
-    assert stopped.exit_code == 1
+    assert stopped.exit_code == os.EX_TEMPFAIL
 
     out.heal()
     assert terminal.run("sync", *told_to_go_on(stopped)).exit_code == 0

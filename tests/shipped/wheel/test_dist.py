@@ -119,6 +119,12 @@ def test_it_says_its_version(command: Command) -> None:
     assert command("--version").stdout == f"portal-service {__version__}\n"
 
 
+def test_sentry_without_its_extra_ends_the_start_and_names_it(command: Command) -> None:
+    said = command("serve", SENTRY_DSN="https://key@sentry.example/1")
+    assert said.returncode == 1
+    assert "SENTRY_DSN is wrong: it needs the extra sentry" in said.stdout + said.stderr
+
+
 def test_as_a_module_it_is_the_same_command(python: Path, tmp_path: Path) -> None:
     said = subprocess.run(
         [python, "-m", "portal_service", "--version"],
