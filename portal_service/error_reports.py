@@ -84,6 +84,12 @@ class _Handler(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         if error is None and record.levelno < logging.CRITICAL:
             return  # a vendor's failure is one of many, which the metrics count
+        try:
+            self._capture(record, error)
+        except Exception:  # a fault of the SDK's must not become the request's
+            self.handleError(record)
+
+    def _capture(self, record: logging.LogRecord, error: BaseException | None) -> None:
         from sentry_sdk.utils import event_from_exception
 
         event: Any = {}

@@ -171,6 +171,14 @@ def test_where_sentry_is_away_the_answer_is_the_same(
     assert service.status().status_code == 500
 
 
+def test_where_the_sdk_fails_the_answer_is_the_same(
+    reporting: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal_service.supabase_db.Database.account", lambda *_: 1 / 0)
+    monkeypatch.setattr("sentry_sdk.utils.event_from_exception", lambda *_, **__: 1 / 0)
+    assert reporting.status().json["code"] == "internal_error"
+
+
 def test_without_the_extra_the_start_ends_with_its_name(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
