@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Many processes run the same modules here; images often tell Python not to keep what it compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e frontend bench bench-schema check format lock licences clean

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from installation import Installation
-from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
+from watch import cheap_apps, no_label_leaks, nothing_leaks  # noqa: F401  (each test is watched)
 
 from portal_service import Settings, create_app
 from sandbox.web import Server
