@@ -38,7 +38,7 @@ mutation: $(READY) ## A sample of one-line bugs in package and migrations: which
 	@$(BIN)/python tests/mutants/sample.py --sample .artifacts/mutants.json --out .artifacts/mutants-figures.json
 
 chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
-	@PYTHONPATH=.:tests/ordering $(BIN)/python tests/ordering/chaos.py $(CHAOS)
+	@PYTHONPATH=.:tests:tests/ordering $(BIN)/python tests/ordering/chaos.py $(CHAOS)
 
 dist: $(READY) ## Build wheel, sdist and their list of packages in dist/; install the wheel and use it
 	@$(BIN)/python -m pytest --wheel tests/shipped/wheel

@@ -17,6 +17,7 @@ from portal_service import deadline, slots
 from portal_service.commands import (
     check_clerk,
     check_clocks,
+    check_service,
     check_settings,
     check_stripe,
     check_supabase,
@@ -60,7 +61,7 @@ CHECKS: tuple[Check, ...] = (
     check_clerk.KEYS,
     check_clerk.ISSUER,
     check_webhook.ENDPOINTS,
-    check_webhook.SECRET,
+    check_service.SECRET,
     check_webhook.DELIVERIES,
     check_stripe.CATALOGUE,
     check_clocks.STRIPE_CLOCK,
