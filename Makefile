@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e frontend bench bench-schema check format lock licences clean
+.PHONY: help sandbox run test api settings conformance mutants mutation chaos dist image e2e frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -79,6 +79,9 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 
 api: $(READY) ## Write docs/api.md, the contract for people, from openapi.json
 	@$(BIN)/python tests/house/api_page.py
+
+settings: $(READY) ## Write docs/configuration.md, each setting for people, from config.py and .env.example
+	@PYTHONPATH=. $(BIN)/python tests/house/configuration_page.py
 
 licences: $(READY) ## List what the shipped packages are licensed under, after `make lock`
 	@$(BIN)/python tests/house/licences.py
