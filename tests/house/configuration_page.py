@@ -18,15 +18,16 @@ PAGE = ROOT / "docs" / "configuration.md"
 HEAD = """\
 # Configuration
 
-Every variable that the service reads: what it means, what it is where it is not set, which values it
-takes. Made from [config.py](../portal_service/config.py) and [.env.example](../.env.example) by
+Every variable that the service reads: what it means, what it is where it is not set, which values
+it takes. Made from [config.py](../portal_service/config.py) and [.env.example](../.env.example) by
 `make settings`. To begin, copy `.env.example` to `.env`.
 
 - Real environment variables win over `.env` in the current folder. An empty one counts as not set.
-- They are read when a process starts. To change one, change the environment and replace the replicas
-  one after the other; SIGHUP is not enough.
+- They are read when a process starts. To change one, change the environment and replace the
+  replicas one after the other; SIGHUP is not enough.
 - Whatever is none of the values below stops the start, with one message that names every wrong
-  variable and never shows a secret. `portal-service check --offline` says the same without starting.
+  variable and never shows a secret. `portal-service check --offline` says the same, and starts
+  nothing.
 - Docker takes an env file literally: no quotes around values, no comment behind them.
 
 `STRIPE_OPERATOR_KEY` is for [commands](commands.md) alone, and never the service's:
