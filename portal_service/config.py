@@ -140,7 +140,7 @@ class Settings:
     threads: int = _variable(
         "THREADS", lambda text: int(value.matching(r"[1-9]\d{0,2}")(text)), "from 1 to 999",
         default=64)
-    metrics_token: str | None = _variable("METRICS_TOKEN", str, "any text", default=None, secret=True)
+    metrics_token: str | None = _variable("METRICS_TOKEN", str, "any", default=None, secret=True)
     log_format: str = _variable(
         "LOG_FORMAT", value.matching("json|text"), "json or text", default="json")
     log_level: str = _variable(
