@@ -74,7 +74,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-@click.command()
+@click.command(short_help="Find what is wrong, and how to mend it.")
 @click.option("--offline", is_flag=True, help="Look at the variables only; ask nobody.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
 @click.option(
@@ -84,6 +84,7 @@ CHECKS: tuple[Check, ...] = (
     "--operator-key",
     envvar="STRIPE_OPERATOR_KEY",
     metavar="rk_…",
+    show_envvar=True,
     help="A key that may read webhook endpoints and products, where the service's may not.",
 )
 @click.pass_context

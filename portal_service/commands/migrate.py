@@ -84,6 +84,7 @@ def _schema(_context: click.Context, _option: click.Parameter, value: str | None
 )
 @click.option(
     "--schema",
+    metavar="NAME",
     callback=_schema,
     help="Where our tables go, if `subscriptions` of the schema public is something else.",
 )
