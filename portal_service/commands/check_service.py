@@ -130,7 +130,7 @@ def trusted_hops(url: str, caller: dict[str, Any]) -> Finding:
     if address == _FORGED:
         meaning = "whoever calls is taken to have the address that they name themselves"
     elif trusted == len(real) or _is_the_callers(address, real):
-        return green(_HOPS, f"{url}: {_in_front(real)}, as it trusts")
+        return green(_HOPS, f"{url}: {_in_front(real)}, and as many are trusted")
     else:
         meaning = "a proxy's address is taken for everybody's"
     cure = f"Set TRUSTED_PROXY_HOPS to {len(real)} there (in an app of your own: its ProxyFix too)"
@@ -140,7 +140,8 @@ def trusted_hops(url: str, caller: dict[str, Any]) -> Finding:
 
 
 def _in_front(real: list[str]) -> str:
-    return f"{len(real)} in front that say{'s' * (len(real) == 1)} whose call it is"
+    proxies = "1 proxy in front says" if len(real) == 1 else f"{len(real)} proxies in front say"
+    return f"{proxies} whose call it is"
 
 
 def _is_the_callers(address: str | None, real: list[str]) -> bool:
