@@ -140,7 +140,7 @@ class Settings:
     threads: int = _variable(
         "THREADS", lambda text: int(value.matching(r"[1-9]\d{0,2}")(text)), "from 1 to 999",
         default=64)
-    metrics_token: str | None = _variable("METRICS_TOKEN", str, "any", default=None, secret=True)
+    metrics_token: str | None = _variable("METRICS_TOKEN", str, "", default=None, secret=True)
     log_format: str = _variable(
         "LOG_FORMAT", value.matching("json|text"), "json or text", default="json")
     log_level: str = _variable(
@@ -149,9 +149,9 @@ class Settings:
     stripe_api_base: str | None = _variable(
         "STRIPE_API_BASE", value.url, "an address", default=None)
     stripe_timeout: float = _variable(
-        "STRIPE_TIMEOUT_SECONDS", value.seconds, "from 0.05 to 60", default=5.0)
+        "STRIPE_TIMEOUT_SECONDS", value.seconds, "seconds, as 5", default=5.0)
     database_timeout: float = _variable(
-        "DATABASE_TIMEOUT_SECONDS", value.seconds, "from 0.05 to 60", default=2.0)
+        "DATABASE_TIMEOUT_SECONDS", value.seconds, "seconds, as 2", default=2.0)
     url_prefix: str = _variable(
         "URL_PREFIX", value.prefix, "a path, as /api/stripe", default="/api/stripe")
     # fmt: on

@@ -84,7 +84,7 @@ def _entry(entry: Entry) -> Iterator[str]:
     own = next((f for f in declared if f.metadata["names"][0] == entry.name), None)
     yield _needed(required) if required else _default(declared[0])
     expected = own.metadata["expected"] if own else f"as {entry.value}"
-    yield f"- Value: {_marked(expected)}."
+    yield f"- Value: {_marked(expected or 'any')}."
     if not declared[0].repr:
         yield "- Secret: never shown, never logged."
     shown = entry.value in expected or entry.value == _written(declared[0].default)
