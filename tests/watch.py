@@ -59,7 +59,10 @@ class Watch:
 
     def look_at(self, where: str, text: str) -> None:
         seen = [secret for secret in self.secrets if secret in text]
-        seen += _SESSION_URL.findall(text) + _EMAIL.findall(text)
+        if "/p/session/" in text or "/c/pay/" in text:  # which is quicker to see
+            seen += _SESSION_URL.findall(text)
+        if "example.com" in text:
+            seen += _EMAIL.findall(text)
         if seen:
             self.complaints.append(f"{where} shows {sorted(set(seen))[:9]}: {text[:1000]}")
 
