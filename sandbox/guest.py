@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response
 from flask_cors import CORS
 
+from sandbox.clerk_frontend import CLERK_JS_PATH
 from sandbox.command_line import CannotStart
 from sandbox.world import World
 
@@ -18,10 +19,18 @@ A session token for it, as Clerk's getToken() gives one:
 _ENV = """\
 # Of the sandbox, until it is started again.
 BILLING_URL={service_url}
-NEXT_PUBLIC_BILLING_URL={service_url}/api/stripe
+# The browser calls the service itself, across origins, instead of through the app's rewrites:
+# NEXT_PUBLIC_BILLING_URL={service_url}/api/stripe
 NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY={publishable_key}
 CLERK_SECRET_KEY=sk_test_sandbox
 CLERK_JWT_KEY="{jwt_key}"
+# Clerk's own pages and scripts come from the sandbox; with a Clerk account none of these is set.
+NEXT_PUBLIC_CLERK_PROXY_URL={clerk_url}
+NEXT_PUBLIC_CLERK_JS_URL={clerk_url}{clerk_js_path}/clerk.browser.js
+NEXT_PUBLIC_CLERK_PREFETCH_UI=false
+NEXT_PUBLIC_CLERK_SIGN_IN_URL={clerk_url}/sign-in
+NEXT_PUBLIC_CLERK_SIGN_UP_URL={clerk_url}/sign-up
+NEXT_PUBLIC_CLERK_TELEMETRY_DISABLED=1
 NEXT_PUBLIC_SUPABASE_URL={supabase_url}
 NEXT_PUBLIC_SUPABASE_ANON_KEY={anon_key}
 SUPABASE_SERVICE_ROLE_KEY={service_key}
@@ -47,19 +56,28 @@ def settings(guest_url: str | None) -> dict[str, str]:
     return {"APP_URL": guest_url} if guest_url else {}
 
 
+def env_local(world: World, guest_url: str, service_url: str) -> str:
+    """What the `.env.local` of a Next.js app needs."""
+    # Below the guest's own name: browsers then see one site, and send Clerk's cookie.
+    host = urlsplit(guest_url).hostname or ""
+    return _ENV.format(
+        service_url=service_url,
+        publishable_key=world.clerk.publishable_key,
+        clerk_url=world.clerk.issuer.replace("127.0.0.1", host),
+        clerk_js_path=CLERK_JS_PATH,
+        jwt_key=world.clerk.public_key_pem.strip().replace("\n", "\\n"),
+        supabase_url=world.supabase_url,
+        anon_key=world.anon_key,
+        service_key=world.service_role_key,
+        guest_url=guest_url,
+    )
+
+
 def welcome(app: Flask, world: World, guest_url: str, service_url: str) -> None:
     """Let the guest's pages ask the control API, and tell what its environment is."""
     CORS(app, resources={r"/_sandbox/*": {"origins": [guest_url]}})
 
     @app.get("/_sandbox/env.local")
-    def env_local() -> Response:
-        text = _ENV.format(
-            service_url=service_url,
-            publishable_key=world.clerk.publishable_key,
-            jwt_key=world.clerk.public_key_pem.strip().replace("\n", "\\n"),
-            supabase_url=world.supabase_url,
-            anon_key=world.anon_key,
-            service_key=world.service_role_key,
-            guest_url=guest_url,
-        )
+    def environment() -> Response:
+        text = env_local(world, guest_url, service_url)
         return Response(text, content_type="text/plain; charset=utf-8")

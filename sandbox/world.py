@@ -1,16 +1,20 @@
 """The world around the service: a real Postgres, and the stand-ins on free ports."""
 
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.rows import scalar_row
 
+from sandbox import clerk_frontend
 from sandbox.clerk import Clerk
+from sandbox.clerk_sessions import ClerkSessions
 from sandbox.clerk_users import ClerkUsers
 from sandbox.clerk_webhooks import ClerkWebhooks
+from sandbox.connections import Connections
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.postgres import reset as empty_tables
@@ -45,9 +49,11 @@ class World:
         self.clerk = Clerk(self.faults)
         self.clerk_webhooks = ClerkWebhooks(CLERK_WEBHOOK_SECRET, self.faults)
         self.clerk_users = ClerkUsers(self.clerk_webhooks)
+        self.clerk_sessions = ClerkSessions(self.clerk, self.clerk_users, self._arrived)
         self.webhooks = Webhooks(WEBHOOK_SECRET, self.faults)
         self.stripe = StripeState(self.webhooks)
         self.database_url = ""
+        self._connections = Connections("")
         self.supabase_url = ""
         self.stripe_url = ""
 
@@ -59,6 +65,8 @@ class World:
             )
             self.database_url = server.url
             migrate(self.database_url)
+            self._connections = Connections(self.database_url)
+            starting.callback(self._connections.close)
             self._start_stand_ins(starting)
             self._running = starting.pop_all()
         return self
@@ -87,7 +95,9 @@ class World:
             public_url=lambda: self.stripe_url,
         )
         self.stripe_url = starting.enter_context(Server(stripe)).url
-        self.clerk.issuer = starting.enter_context(Server(self.clerk.app())).url
+        clerk = self.clerk.app()
+        clerk.register_blueprint(clerk_frontend.blueprint(self.clerk_sessions, self.faults))
+        self.clerk.issuer = starting.enter_context(Server(clerk)).url
         starting.callback(self.webhooks.stop)
         starting.callback(self.clerk_webhooks.reset)
 
@@ -130,6 +140,10 @@ class World:
         (user_id,) = self._query(query, clerk_id(name), f"{name}@example.com")
         return str(user_id)
 
+    def _arrived(self, user: str) -> None:
+        """Who signs in has a row, as an app makes one at the first sign-in."""
+        self.add_user(user.removeprefix("user_"))
+
     def user_id(self, name: str) -> str | None:
         found = self._query("select id::text from users where clerk_id = %s", clerk_id(name))
         return found[0] if found else None
@@ -146,14 +160,22 @@ class World:
         """Forget everything that happened since the first start."""
         self.faults.reset()
         self.clerk_users.reset()
+        self.clerk_sessions.reset()
         self.clerk.organizations.reset()
         self.webhooks.drop()  # what is under way could still write a row
         self.stripe.reset()  # and the deliveries with it
-        empty_tables(self.database_url)
+        with self.transaction() as connection:
+            empty_tables(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        """The database, as whoever owns the project sees it."""
+        with self._connections.transaction() as connection:
+            yield connection
 
     def _query(self, query: str, *values: str) -> list[Any]:
-        with psycopg.connect(self.database_url, row_factory=scalar_row) as connection:
-            return connection.execute(query, values).fetchall()
+        with self.transaction() as connection:
+            return connection.cursor(row_factory=scalar_row).execute(query, values).fetchall()
 
 
 def clerk_id(name: str) -> str:

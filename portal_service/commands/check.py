@@ -16,6 +16,7 @@ from portal_service import deadline, slots
 from portal_service.commands import (
     check_clerk,
     check_clocks,
+    check_service,
     check_settings,
     check_stripe,
     check_supabase,
@@ -59,7 +60,7 @@ CHECKS: tuple[Check, ...] = (
     check_clerk.KEYS,
     check_clerk.ISSUER,
     check_webhook.ENDPOINTS,
-    check_webhook.SECRET,
+    check_service.SECRET,
     check_webhook.DELIVERIES,
     check_stripe.CATALOGUE,
     check_clocks.STRIPE_CLOCK,
@@ -72,7 +73,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-@click.command()
+@click.command(short_help="Find what is wrong, and how to mend it.")
 @click.option("--offline", is_flag=True, help="Look at the variables only; ask nobody.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
 @click.option(
@@ -82,6 +83,7 @@ CHECKS: tuple[Check, ...] = (
     "--operator-key",
     envvar="STRIPE_OPERATOR_KEY",
     metavar="rk_…",
+    show_envvar=True,
     help="A key that may read webhook endpoints and products, where the service's may not.",
 )
 @click.pass_context

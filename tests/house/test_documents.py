@@ -17,6 +17,7 @@ PAGES = {
     for path in sorted([
         *ROOT.glob("*.md"), ROOT / "llms.txt", *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md"),
         *ROOT.glob("tests/**/README.md"), ROOT / "frontend" / "README.md",
+        *ROOT.glob("examples/*/README.md"),
     ])
 }  # fmt: skip
 MODULES = [path.name for path in (ROOT / "portal_service").glob("*.py")] + [
@@ -34,6 +35,8 @@ OTHERS = {
     "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST", "OTEL_LOGS_EXPORTER",
     "OTEL_METRICS_EXPORTER", "OTEL_PYTHON_EXCLUDED_URLS", "OTEL_SEMCONV_STABILITY_OPT_IN",
     "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
+    "BILLING_URL", "CLERK_JWT_KEY", "EXAMPLE", "NEXT_PUBLIC_BILLING_URL",  # of the Next.js example
+    "NEXT_PUBLIC_CLERK_JS_URL", "NEXT_PUBLIC_CLERK_PROXY_URL", "NEXT_PUBLIC_CLERK_SIGN_IN_URL",
 }  # fmt: skip
 
 

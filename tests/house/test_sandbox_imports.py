@@ -11,14 +11,17 @@ ROOT = Path(__file__).resolve().parents[2]
 # Each folder from top to bottom; whatever is imported is in a lower layer, also for types alone.
 LAYERS: dict[str, list[set[str]]] = {
     "sandbox": [
+        {"example"},
         {"__main__"},
         {"control", "guest"},
         {"world"},
+        {"clerk_frontend"},
+        {"clerk_sessions"},
         {"clerk_users"},
         {"stripe", "supabase", "clerk", "clerk_webhooks", "postgres"},
         {"organizations"},
         {"command_line", "control_requests"},
-        {"__init__", "faults", "service", "web"},
+        {"__init__", "connections", "faults", "service", "web"},
     ],
     "sandbox.stripe": [
         {"__main__"},
@@ -52,7 +55,7 @@ LIBRARIES = {
     "httpx": {"stripe"},
     "jwt": {"clerk", "supabase"},
     "cryptography": {"clerk"},
-    "psycopg": {"postgres", "supabase", "world"},
+    "psycopg": {"connections", "postgres", "supabase", "world"},
     "flask_cors": {"guest", "supabase"},
 }
 # Values in, values out: no clock, no thread, no request.
