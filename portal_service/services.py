@@ -47,7 +47,7 @@ class Services:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Services":
         slots = Slots(settings.threads)
-        transport = Transport(slots, settings.threads)
+        transport = Transport(slots)
         database, stripe = Database(settings, transport), Stripe(settings, transport=transport)
         waiting = partial(_waiting_for_stripe, slots)
         mirror = Mirror(settings, database, stripe, waiting)

@@ -51,7 +51,7 @@ LAYERS: list[set[str]] = [
         "reports",
         "stripe_errors",
         "slots",
-        "wall_clock",
+        "connection",
         "metrics_folder",
         "queue_time",
         "known_tokens",
@@ -68,7 +68,7 @@ VENDORS = {
     "supabase": {"supabase_db"},
     "postgrest": {"supabase_db"},
     "httpx": {"supabase_db", "sdk_transports"},
-    "urllib3": {"transport", "wall_clock"},
+    "httptools": {"connection", "transport"},
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
