@@ -52,6 +52,7 @@ LAYERS: list[set[str]] = [
         "stripe_errors",
         "slots",
         "connection",
+        "counters",
         "metrics_folder",
         "queue_time",
         "known_tokens",
