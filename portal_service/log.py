@@ -68,7 +68,9 @@ class JsonFormatter(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = record.exc_text or self.formatException(record.exc_info)
+        if hasattr(record, "is_scrubbed"):
+            return json.dumps({**line, "request_id": scrubbed(line["request_id"])})
         return json.dumps(scrubbed(line))
 
 
@@ -84,7 +86,7 @@ class TextFormatter(logging.Formatter):
 
 def scrub_record(record: logging.LogRecord) -> bool:
     """A filter: lets every record pass, scrubbed, whoever formats it."""
-    record.msg, record.args = scrub(record.getMessage()), None
+    record.msg, record.args, record.is_scrubbed = scrub(record.getMessage()), None, True
     if hasattr(record, "fields"):
         record.fields = scrubbed(record.fields)
     if record.exc_info:

@@ -36,6 +36,7 @@ LAYERS: list[set[str]] = [
         "deliveries",
         "cors",
         "last_call",
+        "tracing",
         "config",
         "config_values",
         "errors",
@@ -52,7 +53,8 @@ LAYERS: list[set[str]] = [
         "stripe_errors",
         "supabase_errors",
         "slots",
-        "wall_clock",
+        "connection",
+        "counters",
         "metrics_folder",
         "queue_time",
         "known_tokens",
@@ -70,7 +72,7 @@ VENDORS = {
     "supabase": {"supabase_db"},
     "postgrest": {"supabase_db"},
     "httpx": {"supabase_db", "sdk_transports"},
-    "urllib3": {"transport", "wall_clock"},
+    "httptools": {"connection", "transport"},
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
@@ -78,6 +80,7 @@ VENDORS = {
                "config_values", "webhook"},
     "gunicorn": {"gunicorn_worker"},
     "sentry_sdk": {"error_reports"},
+    "opentelemetry": {"tracing"},
     "prometheus_client": {"metrics", "metrics_folder", "health"},
 }  # fmt: skip
 
