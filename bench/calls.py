@@ -11,7 +11,7 @@ import stripe
 
 from bench.load import Call
 from bench.upstreams import BUYER, CHECKOUT_URL, CUSTOMER, PORTAL_URL, PRICE, PRODUCT, SUBSCRIPTION
-from sandbox.clerk import Clerk
+from sandbox.clerk import JWKS_PATH, Clerk
 from sandbox.faults import Faults
 
 APP_URL = "https://app.example.com"
@@ -28,11 +28,17 @@ class Signer:
         self._clerk = Clerk(Faults())
         self._clerk.issuer = f"https://{ISSUER_HOST}"
         self.public_key = self._clerk.public_key_pem
+        self.key_set = self._clerk.app().test_client().get(JWKS_PATH).text
         self.publishable_key = "pk_test_" + base64.b64encode(f"{ISSUER_HOST}$".encode()).decode()
 
     def tokens(self, user: str, number: int) -> list[str]:
         made = {"exp": int(time.time()) + 3600, "azp": APP_URL}
         return [self._clerk.session_token(f"{user}{n:06}", **made) for n in range(number)]
+
+    def tokens_of_other_keys(self, number: int) -> list[str]:
+        """Each names a key that the service has not seen, and makes it ask Clerk."""
+        claims = self._clerk.claims("user_payer000000") | {"exp": int(time.time()) + 3600}
+        return [self._clerk.sign(claims, kid=f"ins_other{n:06}") for n in range(number)]
 
 
 def environment(signer: Signer, supabase_port: int, stripe_port: int) -> dict[str, str]:
@@ -56,6 +62,10 @@ def environment(signer: Signer, supabase_port: int, stripe_port: int) -> dict[st
     }
 
 
+def key_set_url(port: int) -> str:
+    return f"http://127.0.0.1:{port}{JWKS_PATH}"
+
+
 def calls(signer: Signer, users: int = USERS) -> dict[str, Call]:
     """By name. users: how many tokens come in turn."""
     payers, buyers = signer.tokens("user_payer", users), signer.tokens(BUYER, users)
@@ -75,6 +85,11 @@ def calls(signer: Signer, users: int = USERS) -> dict[str, Call]:
 def status(tokens: list[str]) -> Call:
     wires = [_request("GET", "/subscription", _bearer(token)) for token in tokens]
     return Call("subscription", wires, b'"active"')
+
+
+def unknown(tokens: list[str]) -> Call:
+    wires = [_request("GET", "/subscription", _bearer(token)) for token in tokens]
+    return Call("tokens of other keys", wires, b"HTTP/1.1 401")
 
 
 def webhook() -> Call:

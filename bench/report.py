@@ -6,7 +6,7 @@ from typing import Any
 from bench import plot
 from bench.rounds import CALLS, FREE_CLIENTS, STRIPE_SECONDS, SUPABASE_SECONDS
 from bench.subjects import FASTIFY, FLOOR, NEXTJS, OBVIOUS, OURS
-from bench.trouble import HANGING_CLIENTS
+from bench.trouble import HANGING_CLIENTS, HANGS
 
 Found = dict[str, Any]
 _NAMES = (OURS, FLOOR, OBVIOUS, NEXTJS, FASTIFY)
@@ -146,17 +146,29 @@ def _alone(name: str, call: str) -> float:
 
 
 def _hanging(found: Found) -> str:
-    hung, portal = found["hanging"], found["hanging"]["portal"]
-    rows = [[f"`{name}`", f"{quiet:.1f}", f"{hung['hanging_p99'][name]:.1f}"]
-            for name, quiet in hung["quiet_p99"].items()]  # fmt: skip
-    quick = portal["quick"] / max(1, portal["refused"])
-    return (
-        "## While Stripe accepts and never answers\n\n"
-        f"{HANGING_CLIENTS} clients call the portal, each a second after its last answer. "
-        f"{portal['refused']:,} were told 503, {quick:.0%} of them at once (within half a second), "
-        f"the slowest after {portal['slowest']:.1f} s.\n\n"
-        + _table(["p99, ms", "quiet", "Stripe hangs"], rows)
+    hung = found["hanging"]
+    names = list(hung["quiet"])
+    rows = [[f"`{name}`", *(_ms(hung[when].get(name)) for when in ("quiet", *HANGS))]
+            for name in names]  # fmt: skip
+    told = "; ".join(
+        f"{who}: {hung[who]['refused']:,} times 503, {_share(hung[who])} within half a second, the "
+        f"slowest after {hung[who]['slowest']:.1f} s"
+        for who in HANGS
     )
+    return (
+        "## While vendors accept and never answer\n\n"
+        f"{HANGING_CLIENTS} clients make calls that need who hangs (for Clerk, with tokens of\n"
+        f"keys that nobody knows), each a second after its last answer. {told}.\n\n"
+        + _table(["p99, ms", "quiet", *HANGS], rows)
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _share(hung: dict[str, Any]) -> str:
+    return f"{hung['quick'] / max(1, hung['refused']):.0%}"
 
 
 def _sizes(found: Found, names: list[str]) -> str:

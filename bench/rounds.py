@@ -48,11 +48,15 @@ class Figures:
 class Bench:
     """The services that run, and what they are asked.
 
-    upstreams: ports of Supabase and Stripe.
+    upstreams: ports of Supabase, Stripe and Clerk.
     """
 
     def __init__(
-        self, servers: list[Server], signer: calls.Signer, upstreams: tuple[int, int], users: int
+        self,
+        servers: list[Server],
+        signer: calls.Signer,
+        upstreams: tuple[int, int, int],
+        users: int,
     ) -> None:
         self._servers = servers
         self._calls = calls.calls(signer, users)
@@ -60,10 +64,12 @@ class Bench:
         self._signer = signer
 
     def call(self, name: str) -> Call:
+        if name == "unknown":
+            return calls.unknown(self._signer.tokens_of_other_keys(1_000))
         return calls.webhook() if name == "webhook" else self._calls[name]
 
-    def delay(self, supabase: float, stripe: float) -> None:
-        for port, seconds in zip(self._upstreams, (supabase, stripe), strict=True):
+    def delay(self, supabase: float, stripe: float, clerk: float = 0.0) -> None:
+        for port, seconds in zip(self._upstreams, (supabase, stripe, clerk), strict=True):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/_delay/{seconds}").close()
 
     def warm_up(self, answers: int, servers: Iterable[Server] = ()) -> None:

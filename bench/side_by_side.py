@@ -36,12 +36,13 @@ class Extent:
     clients: tuple[int, ...]
     requests: int
     rows: tuple[int, ...]
+    hangs: tuple[str, ...] = tuple(trouble.HANGS)
 
 
 FULL = Extent(1_000, 400, 3, 2.5, 3, (50, 200, 1_000), 200_000, (10, 10_000, 1_000_000))
 # For a machine that does other work too: less of everything, and the same figures less surely.
 LOADED = Extent(300, 200, 2, 2.0, 2, (50, 200, 1_000), 5_000, (10, 10_000, 100_000))
-SHORT = Extent(10, 10, 1, 0.3, 1, (20,), 40, (10,))
+SHORT = Extent(10, 10, 1, 0.3, 1, (20,), 40, (10,), ("all three",))
 
 
 def main() -> int:
@@ -67,15 +68,16 @@ def measured(extent: Extent, folder: Path, installs: bool) -> dict[str, Any]:
     everything = os.sched_getaffinity(0)
     _, others = cores()
     os.sched_setaffinity(0, others)
-    signer, ports = calls.Signer(), (free_port(), free_port())
-    environment = calls.environment(signer, *ports)
+    signer, ports = calls.Signer(), (free_port(), free_port(), free_port())
+    environment = calls.environment(signer, *ports[:2])
     why_not = prepare_node(environment, installs)
     if why_not:
         print(f"Next.js and Fastify are left out: {why_not}.")
     command = [sys.executable, "-m", "bench.upstreams", *map(str, ports)]
     log = folder / "upstreams.log"
     with ExitStack() as stack:
-        vendors = Server("upstreams", command, {}, log, others, ROOT, None, port=ports[0])
+        keys = {"BENCH_KEY_SET": signer.key_set}
+        vendors = Server("upstreams", command, keys, log, others, ROOT, None, port=ports[0])
         stack.enter_context(vendors)
         servers = subjects(environment, folder, with_node=why_not is None)
         print("Cold starts …")
@@ -86,6 +88,10 @@ def measured(extent: Extent, folder: Path, installs: bool) -> dict[str, Any]:
         found |= loaded(bench, servers, extent)
         print(f"{extent.requests:,} requests …")
         found["memory"] = trouble.memory(servers[0], bench, extent.requests)
+        print("Vendors hang …")
+        fetches = environment | {"CLERK_JWT_KEY": "", "CLERK_JWKS_URL": calls.key_set_url(ports[2])}
+        with subjects(fetches, folder, with_node=False)[0] as ours:
+            found["hanging"] = trouble.hanging(ours, bench, extent.seconds * 4, extent.hangs)
         found["unknown_calls"] = log.read_text().count("unknown:")
     os.sched_setaffinity(0, everything)
     print("Tables …")
@@ -112,10 +118,7 @@ def loaded(bench: Bench, servers: list[Server], extent: Extent) -> dict[str, Any
         realistic[str(clients)] = bench.compared(
             ("portal", "subscription"), clients, seconds * 1.6, times, floor=False
         )
-    print("Stripe hangs …")
-    hanging = trouble.hanging(servers[0], bench, seconds * 4)
-    return {"free": free, "pss": pss, "new_tokens": new, "realistic": realistic,
-            "hanging": hanging}  # fmt: skip
+    return {"free": free, "pss": pss, "new_tokens": new, "realistic": realistic}
 
 
 def cold_starts(servers: list[Server], times: int) -> dict[str, float]:

@@ -1,9 +1,11 @@
-"""What the service does when Stripe accepts and never answers, and after 200,000 requests. Of this
+"""What the service does when vendors accept and never answer, and after 200,000 requests. Of this
 service alone.
 """
 
 import asyncio
 import math
+import time
+from collections.abc import Iterable
 from typing import Any
 
 from bench import calls
@@ -12,47 +14,77 @@ from bench.processes import Server
 from bench.rounds import CALLS, FREE_CLIENTS, Bench
 
 PROBES = ("/healthz", "/readyz", "/metrics")
-HANGING_CLIENTS, HANGING_PAUSE = 100, 1.0  # who call the portal; seconds between two of their calls
+HANGING_CLIENTS, HANGING_PAUSE = 100, 1.0  # who call; seconds between two calls of each
 _PROBE_PAUSE = 0.05  # seconds between two probes of one path
 _PORTION = 2_000
+_REST = 6.0  # seconds after which a vendor that was left alone is asked again
+_ORDER = ("the database", "Stripe", "Clerk")  # of Bench.delay
+# Which vendors hang -> whom the clients' calls make the service ask.
+HANGS = {
+    "Stripe": ("portal",),
+    "the database": ("subscription",),
+    "Clerk": ("unknown",),
+    "all three": ("portal", "subscription", "unknown"),
+}
 
 
-def hanging(server: Server, bench: Bench, seconds: float) -> dict[str, Any]:
-    """p99 in milliseconds of what must not suffer, while all is quiet and while Stripe hangs, and
-    what the portal's callers got.
+def hanging(server: Server, bench: Bench, seconds: float, hangs: Iterable[str]) -> dict[str, Any]:
+    """p99 in milliseconds of what must not suffer, while all is quiet and while vendors hang, and
+    what those got whose calls hang. Of a service that fetches Clerk's keys.
+
+    hangs: of HANGS, in turn.
     """
     bench.delay(0.0, 0.0)
-    quiet, _ = asyncio.run(_probed(server, bench, seconds, clients=0))
-    bench.delay(0.0, math.inf)
-    hung, portal = asyncio.run(_probed(server, bench, seconds, HANGING_CLIENTS))
-    bench.delay(0.0, 0.0)
-    return {
-        "quiet_p99": {name: result.percentile(0.99) * 1000 for name, result in quiet.items()},
-        "hanging_p99": {name: result.percentile(0.99) * 1000 for name, result in hung.items()},
-        "wrong": {name: dict(result.wrong) for name, result in hung.items() if result.wrong},
-        "portal": {
-            "refused": len(portal.refused),
-            "answered": len(portal.seconds),
-            "slowest": max(portal.refused, default=0.0),
-            "quick": sum(seconds < 0.5 for seconds in portal.refused),
-            "wrong": dict(portal.wrong),
-        },
-    }
+    bench.warm_up(200, [server])
+    quiet, _ = asyncio.run(_probed(server, bench, seconds, ()))
+    found: dict[str, Any] = {"quiet": _p99(quiet)}
+    for who in hangs:
+        hung = _ORDER if who == "all three" else (who,)
+        bench.delay(*(math.inf if name in hung else 0.0 for name in _ORDER))
+        probed, callers = asyncio.run(_probed(server, bench, seconds, HANGS[who]))
+        bench.delay(0.0, 0.0)
+        time.sleep(_REST)
+        refused = [taken for result in callers for taken in result.refused]
+        found[who] = _p99(probed) | {
+            "wrong": {name: dict(result.wrong) for name, result in probed.items() if result.wrong},
+            "refused": len(refused),
+            "slowest": max(refused, default=0.0),
+            "quick": sum(taken < 0.5 for taken in refused),
+        }
+    return found
+
+
+def _p99(results: dict[str, Result]) -> dict[str, Any]:
+    return {name: r.percentile(0.99) * 1000 if r.seconds else None for name, r in results.items()}
 
 
 async def _probed(
-    server: Server, bench: Bench, seconds: float, clients: int
-) -> tuple[dict[str, Result], Result]:
-    """One client for each probe, and so many who call the portal; these begin a little earlier."""
-    probes: list[Call] = [*map(calls.plain, PROBES), bench.call("subscription")]
-    callers = asyncio.ensure_future(
-        load(server.port, bench.call("portal"), clients, seconds + 2, pause=HANGING_PAUSE)
-    )
+    server: Server, bench: Bench, seconds: float, hang: tuple[str, ...]
+) -> tuple[dict[str, Result], list[Result]]:
+    """One client for each probe, and so many whose calls hang; these begin a little earlier. The
+    status is left out where it is theirs.
+    """
+    probes: list[Call] = [*map(calls.plain, PROBES)]
+    if "subscription" not in hang:
+        probes.append(bench.call("subscription"))
+    callers = [
+        asyncio.ensure_future(
+            load(
+                server.port,
+                bench.call(name),
+                HANGING_CLIENTS // len(hang),
+                seconds + 2,
+                pause=HANGING_PAUSE,
+            )
+        )
+        for name in hang
+    ]
     await asyncio.sleep(1)
     found = await asyncio.gather(
         *(load(server.port, probe, 1, seconds, pause=_PROBE_PAUSE) for probe in probes)
     )
-    return {probe.name: r for probe, r in zip(probes, found, strict=True)}, await callers
+    named = {probe.name: r for probe, r in zip(probes, found, strict=True)}
+    return named, list(await asyncio.gather(*callers))
 
 
 def memory(server: Server, bench: Bench, requests: int) -> list[tuple[int, float]]:

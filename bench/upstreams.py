@@ -1,14 +1,15 @@
-"""Stripe and Supabase for a load: static answers, after a delay that can be changed. No state, no
-checks, so that it is never what a measurement waits for.
+"""Stripe, Supabase and Clerk for a load: static answers, after a delay that can be changed. No
+state, no checks, so that it is never what a measurement waits for.
 
-    python -m bench.upstreams SUPABASE_PORT STRIPE_PORT
+    BENCH_KEY_SET=… python -m bench.upstreams SUPABASE_PORT STRIPE_PORT CLERK_PORT
 
-`GET /_delay/<seconds>` on either port sets that vendor's delay; `inf` never answers. The stand-ins
-with a memory are in sandbox/.
+`GET /_delay/<seconds>` on a port sets that vendor's delay; `inf` never answers. The stand-ins with
+a memory are in sandbox/.
 """
 
 import asyncio
 import json
+import os
 import re
 import sys
 from email.utils import formatdate
@@ -46,6 +47,7 @@ _ANSWERS: list[tuple[bytes, int, object]] = [
      {"id": "cs_test_bench", "object": "checkout.session", "url": CHECKOUT_URL}),
     (b"GET /v1/checkout/sessions", 200, _EMPTY_LIST),
     (b"GET /v1/subscriptions", 200, _EMPTY_LIST),
+    (b"GET /.well-known/jwks.json", 200, json.loads(os.environ.get("BENCH_KEY_SET", "{}"))),
 ]  # fmt: skip
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
 
