@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from demo import CHECKOUT, PORTAL, Demo
+from demo import Demo
 from flask import Flask
+from in_browser import CHECKOUT, PORTAL
 from playwright.sync_api import Page, expect
 from started import ROOT, StartedSandbox, wait_for
 
