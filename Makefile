@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e frontend bench bench-schema check format lock licences clean
+.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e nextjs frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ image: $(READY) ## Build the Docker image without Docker and run it, as root on 
 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
 	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
+
+nextjs: $(READY) ## Build Next.js apps, the tutorial's and the example, and click through them. Needs Node 20.9 or later
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --nextjs tests/shipped/nextjs
 
 frontend: $(READY) ## Check, build and test the npm package against the sandbox. Needs Node 20 or later
 	@{ command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; } >/dev/null || \
