@@ -21,6 +21,16 @@ DEMO = Path(__file__).with_name("demo")
 POLICY = "default-src 'self'; connect-src 'self' http://127.0.0.1:*; img-src 'self' data:"
 INLINE = "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 
+# The service's settings that are whoever's who starts the sandbox: who pays, and where people come
+# back to.
+_AS_TOLD = (
+    "BILLING_OWNER",
+    "BILLING_ORG_ROLES",
+    "PORTAL_RETURN_PATH",
+    "CHECKOUT_SUCCESS_PATH",
+    "CHECKOUT_CANCEL_PATH",
+)
+
 WELCOME = """
 The sandbox is at  {app_url}
 
@@ -102,11 +112,9 @@ def _remember(world: World, data: Path) -> StripeStore:
 
 
 def _environment(world: World, app_url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """What the service is told: who pays as whoever starts the sandbox says, the rest as usual."""
+    """What the service is told: some of it as whoever starts the sandbox says, else as usual."""
     by_number = app_url.replace("localhost", "127.0.0.1")
-    told = {
-        name: environ[name] for name in ("BILLING_OWNER", "BILLING_ORG_ROLES") if name in environ
-    }
+    told = {name: environ[name] for name in _AS_TOLD if name in environ}
     return (
         world.environment(app_url)
         | told

@@ -109,7 +109,7 @@ class Clerk:
 
 
 def _clerk_error(error: HTTPException) -> ResponseReturnValue:
-    message = f"The sandbox's Clerk serves {JWKS_PATH} and {DISCOVERY_PATH} alone."
+    message = "The sandbox's Clerk does not serve this."
     return _error("resource_not_found", message), error.code or 500
 
 

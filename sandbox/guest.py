@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response
 from flask_cors import CORS
 
+from sandbox.clerk_frontend import CLERK_JS_PATH
 from sandbox.command_line import CannotStart
 from sandbox.world import World
 
@@ -18,10 +19,18 @@ A session token for it, as Clerk's getToken() gives one:
 _ENV = """\
 # Of the sandbox, until it is started again.
 BILLING_URL={service_url}
-NEXT_PUBLIC_BILLING_URL={service_url}/api/stripe
+# The browser calls the service itself, across origins, instead of through the app's rewrites:
+# NEXT_PUBLIC_BILLING_URL={service_url}/api/stripe
 NEXT_PUBLIC_CLERK_PUBLISHABLE_KEY={publishable_key}
 CLERK_SECRET_KEY=sk_test_sandbox
 CLERK_JWT_KEY="{jwt_key}"
+# Clerk's own pages and scripts come from the sandbox; with a Clerk account none of these is set.
+NEXT_PUBLIC_CLERK_PROXY_URL={clerk_url}
+NEXT_PUBLIC_CLERK_JS_URL={clerk_url}{clerk_js_path}/clerk.browser.js
+NEXT_PUBLIC_CLERK_PREFETCH_UI=false
+NEXT_PUBLIC_CLERK_SIGN_IN_URL={clerk_url}/sign-in
+NEXT_PUBLIC_CLERK_SIGN_UP_URL={clerk_url}/sign-up
+NEXT_PUBLIC_CLERK_TELEMETRY_DISABLED=1
 NEXT_PUBLIC_SUPABASE_URL={supabase_url}
 NEXT_PUBLIC_SUPABASE_ANON_KEY={anon_key}
 SUPABASE_SERVICE_ROLE_KEY={service_key}
@@ -56,6 +65,9 @@ def welcome(app: Flask, world: World, guest_url: str, service_url: str) -> None:
         text = _ENV.format(
             service_url=service_url,
             publishable_key=world.clerk.publishable_key,
+            # Below the guest's own name: browsers then see one site, and send Clerk's cookie.
+            clerk_url=world.clerk.issuer.replace("127.0.0.1", urlsplit(guest_url).hostname or ""),
+            clerk_js_path=CLERK_JS_PATH,
             jwt_key=world.clerk.public_key_pem.strip().replace("\n", "\\n"),
             supabase_url=world.supabase_url,
             anon_key=world.anon_key,

@@ -8,7 +8,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import scalar_row
 
+from sandbox import clerk_frontend
 from sandbox.clerk import Clerk
+from sandbox.clerk_sessions import ClerkSessions
 from sandbox.clerk_users import ClerkUsers
 from sandbox.clerk_webhooks import ClerkWebhooks
 from sandbox.faults import Faults
@@ -45,6 +47,7 @@ class World:
         self.clerk = Clerk(self.faults)
         self.clerk_webhooks = ClerkWebhooks(CLERK_WEBHOOK_SECRET, self.faults)
         self.clerk_users = ClerkUsers(self.clerk_webhooks)
+        self.clerk_sessions = ClerkSessions(self.clerk, self.clerk_users, self._arrived)
         self.webhooks = Webhooks(WEBHOOK_SECRET, self.faults)
         self.stripe = StripeState(self.webhooks)
         self.database_url = ""
@@ -87,7 +90,9 @@ class World:
             public_url=lambda: self.stripe_url,
         )
         self.stripe_url = starting.enter_context(Server(stripe)).url
-        self.clerk.issuer = starting.enter_context(Server(self.clerk.app())).url
+        clerk = self.clerk.app()
+        clerk.register_blueprint(clerk_frontend.blueprint(self.clerk_sessions, self.faults))
+        self.clerk.issuer = starting.enter_context(Server(clerk)).url
         starting.callback(self.webhooks.stop)
         starting.callback(self.clerk_webhooks.reset)
 
@@ -130,6 +135,10 @@ class World:
         (user_id,) = self._query(query, clerk_id(name), f"{name}@example.com")
         return str(user_id)
 
+    def _arrived(self, user: str) -> None:
+        """Who signs in has a row, as an app makes one at the first sign-in."""
+        self.add_user(user.removeprefix("user_"))
+
     def user_id(self, name: str) -> str | None:
         found = self._query("select id::text from users where clerk_id = %s", clerk_id(name))
         return found[0] if found else None
@@ -146,6 +155,7 @@ class World:
         """Forget everything that happened since the first start."""
         self.faults.reset()
         self.clerk_users.reset()
+        self.clerk_sessions.reset()
         self.clerk.organizations.reset()
         self.webhooks.drop()  # what is under way could still write a row
         self.stripe.reset()  # and the deliveries with it

@@ -14,6 +14,8 @@ LAYERS: dict[str, list[set[str]]] = {
         {"__main__"},
         {"control", "guest"},
         {"world"},
+        {"clerk_frontend"},
+        {"clerk_sessions"},
         {"clerk_users"},
         {"stripe", "supabase", "clerk", "clerk_webhooks", "postgres"},
         {"organizations"},
