@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help sandbox run test api conformance mutants mutation chaos dist image e2e nextjs frontend bench bench-schema check format lock licences clean
+.PHONY: help node sandbox example run test api conformance mutants mutation chaos dist image e2e nextjs frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -19,6 +19,30 @@ $(READY): requirements.txt requirements-dev.txt
 
 sandbox: $(READY) ## Start the service and the world around it, without any account
 	@$(BIN)/python -m sandbox
+
+example: node $(READY) ## Start the sandbox with the Next.js example on it; EXAMPLE=--across-origins for Bearer tokens
+	@$(MAKE) --no-print-directory $(EXAMPLE_READY)
+	@$(BIN)/python -m sandbox.example $(EXAMPLE)
+
+node:
+	@{ command -v npm && node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 9) ? 0 : 1)'; } >/dev/null 2>&1 || \
+		{ echo "make $(MAKECMDGOALS) needs Node.js 20.9 or later with npm: https://nodejs.org"; exit 1; }
+
+PACKAGE := frontend/node_modules/.built
+EXAMPLE_READY := examples/nextjs/node_modules/.ready
+
+$(PACKAGE): frontend/package.json frontend/package-lock.json frontend/tsconfig.json frontend/scripts/build.mjs \
+		$(wildcard frontend/src/*.ts frontend/src/*/*)
+	@echo "Installing what builds the npm package in frontend/ (half a minute, once) …"
+	@cd frontend && npm ci --loglevel=error
+	@echo "Building the npm package …"
+	@cd frontend && npm run --silent build
+	@touch $@
+
+$(EXAMPLE_READY): $(PACKAGE) examples/nextjs/package-lock.json
+	@echo "Installing Next.js and Clerk in examples/nextjs/ (a minute, once) …"
+	@cd examples/nextjs && npm ci --loglevel=error
+	@touch $@
 
 run: $(READY) ## Run the service alone with the settings of .env
 	@$(BIN)/gunicorn wsgi:app
@@ -52,10 +76,9 @@ e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in 
 nextjs: $(READY) ## Build Next.js apps, the tutorial's and the example, and click through them. Needs Node 20.9 or later
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --nextjs tests/shipped/nextjs
 
-frontend: $(READY) ## Check, build and test the npm package against the sandbox. Needs Node 20 or later
-	@{ command -v npm && node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)'; } >/dev/null || \
-		{ echo "make frontend needs Node.js 20 or later with npm: https://nodejs.org"; exit 1; }
-	@cd frontend && npm ci --loglevel=error && npm run --silent build && npm run --silent check && \
+frontend: node $(READY) ## Check, build and test the npm package against the sandbox. Needs Node 20.9 or later
+	@$(MAKE) --no-print-directory $(PACKAGE)
+	@cd frontend && npm run --silent check && \
 		PYTHON=$(abspath $(BIN)/python) npm run --silent test
 
 bench: $(READY) ## The service beside Flask, Next.js and Fastify, into docs/performance.md; BENCH=--short for a minute
@@ -89,5 +112,5 @@ licences: $(READY) ## List what the shipped packages are licensed under, after `
 LOCK_FLAGS := --allow-unsafe --generate-hashes --no-emit-find-links --no-emit-index-url --strip-extras
 
 clean: ## Remove the sandbox's data, caches and .venv
-	rm -rf frontend/node_modules frontend/dist .sandbox .artifacts dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf frontend/node_modules frontend/dist examples/nextjs/node_modules examples/nextjs/.next .sandbox .artifacts dist .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from flask import Flask, Response, send_file
@@ -51,15 +51,26 @@ A token lives for a minute, as Clerk's do.
 Data is kept in {data}; `make clean` removes it. Ctrl-C stops everything."""
 
 
-def main() -> int:
+def main(
+    environ: Mapping[str, str] = os.environ,
+    guest_app: Callable[[str], AbstractContextManager[Callable[[], None]]] | None = None,
+) -> int:
+    """Until a signal ends it; returns the status of the process.
+
+    guest_app: given its `.env.local`, runs the guest for as long as its block lasts; what the block
+    is given raises CannotStart once the guest has ended by itself.
+    """
     stopped = stop_signals()
     try:
         with ExitStack() as running:
-            service, store = _start(running, os.environ)
+            service, store, env_local = _start(running, environ)
+            look = running.enter_context(guest_app(env_local)) if guest_app else None
             while not stopped.wait(0.5):
                 store.save()
                 if service.died:
                     raise ServiceFailed(f"The service stopped by itself:\n{service.last_words()}")
+                if look:
+                    look()
             print("Stopping …", flush=True)
     except (CannotStart, ServiceFailed) as problem:
         print(problem, file=sys.stderr)
@@ -67,7 +78,7 @@ def main() -> int:
     return 0
 
 
-def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, StripeStore]:
+def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, StripeStore, str]:
     port = _port(environ)
     data = Path(environ.get("SANDBOX_DATA") or ROOT / ".sandbox").absolute()
     guest_url = guest.address(environ)
@@ -100,7 +111,8 @@ def _start(running: ExitStack, environ: Mapping[str, str]) -> tuple[Service, Str
     _welcome(world, service, app_url, data)
     if guest_url:
         print(guest.WORDS.format(guest_url=guest_url, app_url=app_url), flush=True)
-    return service, store
+    env_local = guest.env_local(world, guest_url, service.url) if guest_url else ""
+    return service, store, env_local
 
 
 def _remember(world: World, data: Path) -> StripeStore:
@@ -115,11 +127,13 @@ def _environment(world: World, app_url: str, environ: Mapping[str, str]) -> dict
     """What the service is told: some of it as whoever starts the sandbox says, else as usual."""
     by_number = app_url.replace("localhost", "127.0.0.1")
     told = {name: environ[name] for name in _AS_TOLD if name in environ}
+    # The page is welcome also where APP_URL is a guest's; a guest's previews may be too.
+    origins = [app_url, by_number, environ.get("ALLOWED_ORIGINS", "")]
     return (
         world.environment(app_url)
         | told
         | {
-            "ALLOWED_ORIGINS": f"{app_url},{by_number}",  # also where APP_URL is a guest's
+            "ALLOWED_ORIGINS": ",".join(filter(None, origins)),
             "LOG_FORMAT": "text",
             "WEB_CONCURRENCY": "2",
         }

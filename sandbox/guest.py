@@ -56,22 +56,28 @@ def settings(guest_url: str | None) -> dict[str, str]:
     return {"APP_URL": guest_url} if guest_url else {}
 
 
+def env_local(world: World, guest_url: str, service_url: str) -> str:
+    """What the `.env.local` of a Next.js app needs."""
+    # Below the guest's own name: browsers then see one site, and send Clerk's cookie.
+    host = urlsplit(guest_url).hostname or ""
+    return _ENV.format(
+        service_url=service_url,
+        publishable_key=world.clerk.publishable_key,
+        clerk_url=world.clerk.issuer.replace("127.0.0.1", host),
+        clerk_js_path=CLERK_JS_PATH,
+        jwt_key=world.clerk.public_key_pem.strip().replace("\n", "\\n"),
+        supabase_url=world.supabase_url,
+        anon_key=world.anon_key,
+        service_key=world.service_role_key,
+        guest_url=guest_url,
+    )
+
+
 def welcome(app: Flask, world: World, guest_url: str, service_url: str) -> None:
     """Let the guest's pages ask the control API, and tell what its environment is."""
     CORS(app, resources={r"/_sandbox/*": {"origins": [guest_url]}})
 
     @app.get("/_sandbox/env.local")
-    def env_local() -> Response:
-        text = _ENV.format(
-            service_url=service_url,
-            publishable_key=world.clerk.publishable_key,
-            # Below the guest's own name: browsers then see one site, and send Clerk's cookie.
-            clerk_url=world.clerk.issuer.replace("127.0.0.1", urlsplit(guest_url).hostname or ""),
-            clerk_js_path=CLERK_JS_PATH,
-            jwt_key=world.clerk.public_key_pem.strip().replace("\n", "\\n"),
-            supabase_url=world.supabase_url,
-            anon_key=world.anon_key,
-            service_key=world.service_role_key,
-            guest_url=guest_url,
-        )
+    def environment() -> Response:
+        text = env_local(world, guest_url, service_url)
         return Response(text, content_type="text/plain; charset=utf-8")

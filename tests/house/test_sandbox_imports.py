@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Each folder from top to bottom; whatever is imported is in a lower layer, also for types alone.
 LAYERS: dict[str, list[set[str]]] = {
     "sandbox": [
+        {"example"},
         {"__main__"},
         {"control", "guest"},
         {"world"},

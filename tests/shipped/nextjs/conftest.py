@@ -8,9 +8,10 @@ import in_browser
 import next_app
 import pytest
 from guest import Guest
-from started import StartedSandbox
+from started import ROOT
 
 HERE = Path(__file__).parent
+EXAMPLE = ROOT / "examples" / "nextjs"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,7 +28,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def tutorial_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """The app of somebody who followed the tutorial, and then put the service in."""
-    with guest.invited(HERE / "tutorial", tmp_path_factory.mktemp("tutorial")) as app:
+    folder = next_app.copied(HERE / "tutorial", "tutorial")
+    next_app.install(folder)
+    with guest.invited(folder, tmp_path_factory.mktemp("tutorial")) as app:
         yield app
 
 
@@ -37,12 +40,53 @@ def tutorial(tutorial_app: Guest) -> Guest:
     return anew(tutorial_app)
 
 
+def example_copy(name: str) -> Path:
+    """Of examples/nextjs, where the sandbox finds Clerk's script too."""
+    next_app.install(EXAMPLE)
+    folder = next_app.copied(EXAMPLE, name)
+    next_app.share(EXAMPLE, folder)
+    return folder
+
+
+# What the example's README tells the service.
+PATHS = {
+    "CHECKOUT_SUCCESS_PATH": "/success",
+    "CHECKOUT_CANCEL_PATH": "/pricing",
+    "PORTAL_RETURN_PATH": "/account",
+}
+
+
+@pytest.fixture(scope="session")
+def rewrites_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """The example whose browsers call its own origin, with Clerk's cookie."""
+    folder = example_copy("rewrites")
+    with guest.invited(folder, tmp_path_factory.mktemp("rewrites"), **PATHS) as app:
+        yield app
+
+
+@pytest.fixture
+def rewrites(rewrites_app: Guest) -> Guest:
+    return anew(rewrites_app)
+
+
+@pytest.fixture(scope="session")
+def across_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """The example whose browsers call the service across origins, with a Bearer token. Previews of
+    the app are welcome too.
+    """
+    folder, data = example_copy("across"), tmp_path_factory.mktemp("across")
+    previews = "http://*.preview.localhost:{port}"
+    with guest.invited(folder, data, across=True, ALLOWED_ORIGINS=previews, **PATHS) as app:
+        yield app
+
+
+@pytest.fixture
+def across(across_app: Guest) -> Guest:
+    return anew(across_app)
+
+
 def anew(app: Guest) -> Guest:
     app.sandbox.post("/service", running=True)
     app.sandbox.post("/reset")
     return app
 
-
-@pytest.fixture
-def sandbox(tutorial: Guest) -> StartedSandbox:
-    return tutorial.sandbox

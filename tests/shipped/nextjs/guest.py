@@ -15,21 +15,29 @@ from started import StartedSandbox, wait_for
 
 @dataclass(frozen=True)
 class Guest:
-    """url: of the app. sandbox: what it is the guest of."""
+    """url: of the app. sandbox: what it is the guest of. environment: what the app was told."""
 
     url: str
     sandbox: StartedSandbox
+    environment: dict[str, str]
 
 
 @contextmanager
-def invited(app: Path, data: Path) -> Iterator[Guest]:
-    """The app's production build beside a sandbox of its own."""
+def invited(folder: Path, data: Path, *, across: bool = False, **told: str) -> Iterator[Guest]:
+    """A production build of the app in the folder, beside a sandbox of its own.
+
+    across: browsers call the service themselves, not by the app's rewrites. told: what the sandbox
+    is told besides; `{port}` in it is that of the app.
+    """
     port = next_app.Port()
-    with StartedSandbox(data, SANDBOX_APP_URL=port.url) as sandbox:
+    told = {name: value.replace("{port}", str(port.number)) for name, value in told.items()}
+    with StartedSandbox(data, SANDBOX_APP_URL=port.url, **told) as sandbox:
         environment = env_local(sandbox)
-        folder = next_app.built(app, environment)
-        with next_app.served(folder, environment, port) as url:
-            yield Guest(url, sandbox)
+        if across:
+            environment["NEXT_PUBLIC_BILLING_URL"] = f"{environment['BILLING_URL']}/api/stripe"
+        next_app.build(folder, environment)
+        with next_app.served(folder, environment, port):
+            yield Guest(port.url, sandbox, environment)
 
 
 def env_local(sandbox: StartedSandbox) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""A Next.js app as a production build: a copy of its sources, installed, built, served. Knows
+"""A Next.js app as a production build: a copy of its sources, what it needs, built, served. Knows
 nothing of what the app shows.
 """
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -16,13 +17,16 @@ from pathlib import Path
 import requests
 from started import ROOT, wait_for
 
-# Beside whatever else is made here: a developer's own build and .env.local are left alone.
+# Builds happen here, so that a developer's own build and .env.local are left alone.
 COPIES = ROOT / ".artifacts" / "apps"
+FRONTEND = ROOT / "frontend"
 NOT_COPIED = ("node_modules", ".next", ".env*", "next-env.d.ts", "*.tsbuildinfo")
 SECONDS = 300.0
 OLDEST_NODE = (20, 9)  # that Next.js 16 takes
 
 _QUIET = {"NEXT_TELEMETRY_DISABLED": "1", "NEXT_PUBLIC_CLERK_TELEMETRY_DISABLED": "1"}
+_NPM_CI = ["npm", "ci", "--prefer-offline", "--no-progress", "--loglevel=error"]
+_NEXT = ["node", "node_modules/next/dist/bin/next"]
 
 
 def why_not() -> str | None:
@@ -54,25 +58,56 @@ class Port:
         return self.number
 
 
-def built(app: Path, environment: dict[str, str]) -> Path:
-    """The folder with a production build of a copy of the app, and of the npm package in it."""
-    folder = _copy(app)
-    _install(folder)
-    _run(["node", "node_modules/next/dist/bin/next", "build"], folder, environment)
+def copied(app: Path, name: str) -> Path:
+    """The folder of that name with the app's sources of today."""
+    folder = COPIES / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        if old.name not in ("node_modules", ".next"):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    shutil.copytree(app, folder, ignore=shutil.ignore_patterns(*NOT_COPIED), dirs_exist_ok=True)
     return folder
 
 
+def install(app: Path) -> None:
+    """What its lock names, unless it is there."""
+    with _alone():
+        lock, installed = app / "package-lock.json", app / "node_modules" / ".locked"
+        if not (installed.exists() and installed.read_bytes() == lock.read_bytes()):
+            _run(_NPM_CI, app, {})
+            shutil.copy(lock, installed)
+
+
+def share(app: Path, folder: Path) -> None:
+    """What is installed in the app is in the copy too, and the npm package as it is now."""
+    with _alone():
+        if not (FRONTEND / "node_modules" / ".bin" / "tsc").exists():
+            _run(_NPM_CI, FRONTEND, {})
+        _run(["npm", "run", "--silent", "build"], FRONTEND, {})
+    shutil.rmtree(folder / "node_modules", ignore_errors=True)
+    shutil.copytree(
+        app / "node_modules", folder / "node_modules", symlinks=True, copy_function=os.link
+    )
+    package = folder / "node_modules" / "portal-service"
+    shutil.rmtree(package)
+    shutil.copytree(FRONTEND / "dist", package / "dist")
+    shutil.copy(FRONTEND / "package.json", package)
+
+
+def build(folder: Path, environment: dict[str, str]) -> None:
+    _run([*_NEXT, "build"], folder, environment)
+
+
 @contextmanager
-def served(folder: Path, environment: dict[str, str], port: Port) -> Iterator[str]:
+def served(folder: Path, environment: dict[str, str], port: Port) -> Iterator[None]:
     """`next start`, at the port's address, until the block ends.
 
     By name: where it is told a number, Clerk's middleware makes it ask itself without end.
     """
     log = folder / ".next" / "start.log"
-    start = ["node", "node_modules/next/dist/bin/next", "start", "-H", "localhost", "-p"]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*start, str(port.give())],
+            [*_NEXT, "start", "-H", "localhost", "-p", str(port.give())],
             cwd=folder,
             env=os.environ | _QUIET | environment,
             stdin=subprocess.DEVNULL,
@@ -83,45 +118,18 @@ def served(folder: Path, environment: dict[str, str], port: Port) -> Iterator[st
     try:
         wait_for(lambda: process.poll() is not None or _answers(port.url))
         assert process.poll() is None, _last_words(log.read_text(errors="replace"))
-        yield port.url
+        yield
     finally:
         _stop(process)
 
 
-def _copy(app: Path) -> Path:
-    """In a tree of the same shape, so that its paths to the npm package lead there."""
-    folder = COPIES / app.relative_to(ROOT)
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        if old.name not in ("node_modules", ".next"):
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    shutil.copytree(app, folder, ignore=shutil.ignore_patterns(*NOT_COPIED), dirs_exist_ok=True)
-    return folder
-
-
-def _install(folder: Path) -> None:
-    """What the lock names, where it is not there; the npm package as it is now in any case."""
-    lock, installed = folder / "package-lock.json", folder / "node_modules" / ".locked"
-    needs_package = '"portal-service"' in (folder / "package.json").read_text()
-    if needs_package:
-        _build_package()
-    if not (installed.exists() and installed.read_bytes() == lock.read_bytes()):
-        _run(["npm", "ci", "--prefer-offline", "--no-progress", "--loglevel=error"], folder, {})
-        shutil.copy(lock, installed)
-    if needs_package:
-        package = folder / "node_modules" / "portal-service"
-        shutil.rmtree(package / "dist")
-        shutil.copytree(ROOT / "frontend" / "dist", package / "dist")
-        shutil.copy(ROOT / "frontend" / "package.json", package)
-
-
-def _build_package() -> None:
-    frontend, link = ROOT / "frontend", COPIES / "frontend"
-    if not (frontend / "node_modules" / ".bin" / "tsc").exists():
-        _run(["npm", "ci", "--prefer-offline", "--no-progress", "--loglevel=error"], frontend, {})
-    _run(["npm", "run", "--silent", "build"], frontend, {})
-    if not link.exists():
-        link.symlink_to(frontend)
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two processes may want the same installed."""
+    COPIES.mkdir(parents=True, exist_ok=True)
+    with (COPIES / ".installing").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
