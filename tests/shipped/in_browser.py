@@ -75,20 +75,23 @@ def launch(driver: Playwright) -> Browser:
 
 
 @contextmanager
-def without_complaints(page: Page) -> Iterator[Page]:
-    """Fails where a script failed in the tab, or something came from another machine."""
+def without_complaints(page: Page, *expected: str) -> Iterator[Page]:
+    """Fails where a script failed in the tab, or something came from another machine.
+
+    expected: parts of what the console may say.
+    """
+    may_say = ("Failed to load resource", *expected)  # a 503 that a test asked for
     complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not any(m in message.text for m in may_say):
+            complaints.append(message.text)
+
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.extend(_complaint(message)))
+    page.on("console", listen)
     page.on("request", lambda request: complaints.extend(_stranger(request.url)))
     yield page
     assert complaints == []
-
-
-def _complaint(message: ConsoleMessage) -> list[str]:
-    expected = "Failed to load resource"  # a 503 that a test asked for
-    bad = message.type in ("error", "warning") and expected not in message.text
-    return [message.text] if bad else []
 
 
 def _stranger(url: str) -> list[str]:

@@ -8,7 +8,10 @@ import in_browser
 import next_app
 import pytest
 from guest import Guest
+from playwright.sync_api import BrowserContext, Page
 from started import ROOT
+
+from sandbox import example
 
 HERE = Path(__file__).parent
 EXAMPLE = ROOT / "examples" / "nextjs"
@@ -42,18 +45,12 @@ def tutorial(tutorial_app: Guest) -> Guest:
 
 def example_copy(name: str) -> Path:
     """Of examples/nextjs, where the sandbox finds Clerk's script too."""
-    next_app.install(EXAMPLE)
     folder = next_app.copied(EXAMPLE, name)
     next_app.share(EXAMPLE, folder)
     return folder
 
 
-# What the example's README tells the service.
-PATHS = {
-    "CHECKOUT_SUCCESS_PATH": "/success",
-    "CHECKOUT_CANCEL_PATH": "/pricing",
-    "PORTAL_RETURN_PATH": "/account",
-}
+PATHS = {name: value for name, value in example.DEFAULTS.items() if name.endswith("_PATH")}
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +82,15 @@ def across(across_app: Guest) -> Guest:
     return anew(across_app)
 
 
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A tab in which no script fails and nothing comes from another machine."""
+    expected = "development keys"  # Clerk's own warning, of keys such as the sandbox's
+    with in_browser.without_complaints(context.new_page(), expected) as page:
+        yield page
+
+
 def anew(app: Guest) -> Guest:
     app.sandbox.post("/service", running=True)
     app.sandbox.post("/reset")
     return app
-

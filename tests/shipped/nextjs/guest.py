@@ -47,7 +47,7 @@ def env_local(sandbox: StartedSandbox) -> dict[str, str]:
     return {name: value.replace("\\n", "\n") for name, value in lines}
 
 
-def sign_in(context: BrowserContext, guest: Guest, user: str) -> None:
+def with_cookies(context: BrowserContext, guest: Guest, user: str) -> None:
     """Clerk's cookies, as its scripts leave them in the browser of who has signed in."""
     claims = {"azp": guest.url, "exp": int(time.time()) + 3600}
     token = guest.sandbox.post("/session", user=user, claims=claims)["token"]

@@ -19,7 +19,6 @@ from started import ROOT, wait_for
 
 # Builds happen here, so that a developer's own build and .env.local are left alone.
 COPIES = ROOT / ".artifacts" / "apps"
-FRONTEND = ROOT / "frontend"
 NOT_COPIED = ("node_modules", ".next", ".env*", "next-env.d.ts", "*.tsbuildinfo")
 SECONDS = 300.0
 OLDEST_NODE = (20, 9)  # that Next.js 16 takes
@@ -79,19 +78,12 @@ def install(app: Path) -> None:
 
 
 def share(app: Path, folder: Path) -> None:
-    """What is installed in the app is in the copy too, and the npm package as it is now."""
+    """What `make` installs in an app of this repository is in its copy too."""
     with _alone():
-        if not (FRONTEND / "node_modules" / ".bin" / "tsc").exists():
-            _run(_NPM_CI, FRONTEND, {})
-        _run(["npm", "run", "--silent", "build"], FRONTEND, {})
+        modules = app.relative_to(ROOT) / "node_modules"
+        _run(["make", "--no-print-directory", f"{modules}/.ready"], ROOT, {})
     shutil.rmtree(folder / "node_modules", ignore_errors=True)
-    shutil.copytree(
-        app / "node_modules", folder / "node_modules", symlinks=True, copy_function=os.link
-    )
-    package = folder / "node_modules" / "portal-service"
-    shutil.rmtree(package)
-    shutil.copytree(FRONTEND / "dist", package / "dist")
-    shutil.copy(FRONTEND / "package.json", package)
+    shutil.copytree(ROOT / modules, folder / "node_modules", symlinks=True, copy_function=os.link)
 
 
 def build(folder: Path, environment: dict[str, str]) -> None:

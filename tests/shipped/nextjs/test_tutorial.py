@@ -8,7 +8,7 @@ import time
 
 import pytest
 import requests
-from guest import Guest, sign_in, subscribe
+from guest import Guest, subscribe, with_cookies
 from in_browser import CHECKOUT, PORTAL, Tab
 from playwright.sync_api import Page, expect
 from started import wait_for
@@ -21,7 +21,7 @@ DASHBOARD = re.compile(r"/dashboard(\?|$)")
 @pytest.fixture
 def ada(page: Page, tutorial: Guest) -> Tab:
     """Signed in to the app."""
-    sign_in(page.context, tutorial, "ada")
+    with_cookies(page.context, tutorial, "ada")
     return Tab(page, tutorial.sandbox, f"{tutorial.url}/api/stripe")
 
 
