@@ -236,6 +236,17 @@ test('who has subscribed elsewhere is told, and sees it', async () => {
   assert.deepEqual(went, [])
 })
 
+test('prices that are known stay, and what can not be told is said', async () => {
+  const user = someone()
+  const initialPlans = await client(user).plans()
+  const { make } = page(user, h(PricingTable))
+  await fail({ database: 'down' })
+  await show(make({ initialPlans, timeoutMs: 50 }))
+  await sees('Try again')
+  assert.match(text(), /\$19 per month/)
+  assert.doesNotMatch(text(), /Choose Pro/)
+})
+
 test('all of it speaks another language', async () => {
   const { make } = page(someone(), card(), h(PricingTable))
   await show(make({ words: german }))

@@ -17,6 +17,7 @@ PAGES = {
     for path in sorted([
         *ROOT.glob("*.md"), ROOT / "llms.txt", *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md"),
         *ROOT.glob("tests/**/README.md"), ROOT / "frontend" / "README.md",
+        *ROOT.glob("examples/*/README.md"),
     ])
 }  # fmt: skip
 MODULES = [path.name for path in (ROOT / "portal_service").glob("*.py")] + [
@@ -30,6 +31,8 @@ OTHERS = {
     "REQUIREMENTS", "SANDBOX", "SANDBOX_APP_URL", "SANDBOX_DATA", "SANDBOX_PORT",
     "SANDBOX_SERVICE", "SERVICE", "STRIPE_LOG", "STRIPE_OPERATOR_KEY", "VENV",
     "DOMAIN", "GRAFANA_PASSWORD", "HTTPS_PROXY",
+    "BILLING_URL", "CLERK_JWT_KEY", "EXAMPLE", "NEXT_PUBLIC_BILLING_URL",  # of the Next.js example
+    "NEXT_PUBLIC_CLERK_JS_URL", "NEXT_PUBLIC_CLERK_PROXY_URL", "NEXT_PUBLIC_CLERK_SIGN_IN_URL",
 }  # fmt: skip
 
 

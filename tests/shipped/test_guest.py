@@ -15,7 +15,8 @@ GUEST = "http://localhost:3000"
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedSandbox]:
     data = tmp_path_factory.mktemp("guest")
-    with StartedSandbox(data, SANDBOX_APP_URL=f"{GUEST}/") as sandbox:
+    told = {"SANDBOX_APP_URL": f"{GUEST}/", "CHECKOUT_CANCEL_PATH": "/pricing"}
+    with StartedSandbox(data, **told) as sandbox:
         yield sandbox
 
 
@@ -37,7 +38,7 @@ def test_a_guests_page_has_a_token_and_calls_the_service(sandbox: StartedSandbox
     assert checkout.status_code == 200, checkout.text
     assert checkout.headers["Access-Control-Allow-Origin"] == GUEST
     page = requests.get(checkout.json()["url"], timeout=60).text
-    assert f"{GUEST}/dashboard" in page  # where people come back to
+    assert f"{GUEST}/pricing" in page  # where people come back to
 
 
 def test_the_sandboxs_own_page_works_as_before(sandbox: StartedSandbox) -> None:
@@ -54,6 +55,10 @@ def test_its_environment_can_be_asked_for(sandbox: StartedSandbox) -> None:
     pem = values["CLERK_JWT_KEY"].strip('"').replace("\\n", "\n")
     token = session(sandbox).json()["token"]
     assert jwt.decode(token, pem, algorithms=["RS256"])["sub"] == "user_ada"
+    # On the guest's own site, so that browsers send Clerk's cookie.
+    sign_in = values["NEXT_PUBLIC_CLERK_SIGN_IN_URL"]
+    assert sign_in.startswith("http://localhost:")
+    assert "Who are you?" in requests.get(sign_in, timeout=60).text
 
 
 def test_its_supabase_takes_clerks_tokens(sandbox: StartedSandbox) -> None:

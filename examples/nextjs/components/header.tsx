@@ -10,7 +10,7 @@ const PAGES = [
   ['/account', 'Account'],
 ] as const
 
-const quiet = 'inline-flex min-h-11 cursor-pointer items-center rounded-md px-3 hover:bg-zinc-100 dark:hover:bg-zinc-800'
+const quiet = 'inline-flex min-h-11 cursor-pointer items-center rounded-md px-2 hover:bg-zinc-100 dark:hover:bg-zinc-800 sm:px-3'
 
 export function Header() {
   const { isSignedIn, user } = useUser()
@@ -18,7 +18,7 @@ export function Header() {
   return (
     <header className="border-b border-zinc-200 dark:border-zinc-800">
       <nav className="mx-auto flex max-w-4xl flex-wrap items-center gap-x-1 px-2 py-2 text-sm sm:px-4">
-        <Link href="/" className={`${quiet} mr-auto text-base font-semibold`}>
+        <Link href="/" className={`${quiet} mr-auto basis-full text-base font-semibold sm:basis-auto`}>
           Acme Reports
         </Link>
         {PAGES.map(([href, name]) => (

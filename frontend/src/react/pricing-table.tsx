@@ -13,7 +13,7 @@ export interface PricingTableProps {
   className?: string
   /** One of the prices' currencies; each price's own where it is not sold in it. */
   currency?: string
-  /** Where people come back to from Stripe's pages; where they came from by default. */
+  /** Where people come back to from Stripe's pages; by default where the service's settings say. */
   returnPath?: string
 }
 
@@ -23,7 +23,7 @@ export function PricingTable({ className = 'ps-plans', currency, returnPath }: P
   const { plans, error, reload } = usePlans()
   const periods = periodsOf(plans ?? [])
   const [chosen, choose] = useState<string>()
-  const { subscription } = useSubscription()
+  const { subscription, error: unknown, reload: askAgain } = useSubscription()
   if (!plans) {
     return (
       <section className={className} aria-busy={!error}>
@@ -38,6 +38,7 @@ export function PricingTable({ className = 'ps-plans', currency, returnPath }: P
       {periods.length > 1 && (
         <Periods periods={periods} chosen={period} choose={choose} words={words} />
       )}
+      {unknown && !subscription && <Problem error={unknown} onTryAgain={() => void askAgain()} />}
       <ul className="ps-list">
         {plans.map((plan) => {
           const price = plan.prices.find((each) => periodOf(each) === period) ?? plan.prices[0]

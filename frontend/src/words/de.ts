@@ -39,7 +39,7 @@ export const german: Words = {
     portal_not_configured: 'Das Abrechnungsportal ist noch nicht eingerichtet. Schreiben Sie uns, dann holen wir das nach.',
     checkout_not_configured: 'Diesen Tarif kann man gerade nicht kaufen. Wählen Sie einen anderen, oder schreiben Sie uns.',
     internal_error: 'Bei uns ist etwas schiefgegangen. Versuchen Sie es noch einmal, und schreiben Sie uns, wenn es so bleibt.',
-    stripe_unavailable: 'Stripe antwortet gerade nicht. Es wurde nichts berechnet: Versuchen Sie es in einer Minute noch einmal.',
+    stripe_unavailable: 'Stripe antwortet gerade nicht. Versuchen Sie es in einer Minute noch einmal.',
     database_unavailable: 'Wir können Ihren Tarif gerade nicht nachsehen. Er ist sicher: Versuchen Sie es in einer Minute noch einmal.',
     clerk_unavailable: 'Wir können gerade nicht prüfen, wer Sie sind. Versuchen Sie es in einer Minute noch einmal.',
     unreachable: 'Der Abrechnungsdienst antwortet nicht. Ihr Tarif ist sicher: Versuchen Sie es gleich noch einmal.',

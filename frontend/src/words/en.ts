@@ -39,7 +39,7 @@ export const english: Words = {
     portal_not_configured: 'The billing portal is not set up yet. Write to us, and we do it.',
     checkout_not_configured: 'This plan can’t be bought at the moment. Choose another one, or write to us.',
     internal_error: 'Something went wrong on our side. Try again, and write to us if it stays.',
-    stripe_unavailable: 'Stripe does not answer at the moment. Nothing was charged: try again in a minute.',
+    stripe_unavailable: 'Stripe does not answer at the moment. Try again in a minute.',
     database_unavailable: 'We can’t look up your plan at the moment. It is safe: try again in a minute.',
     clerk_unavailable: 'We can’t check who you are at the moment. Try again in a minute.',
     unreachable: 'The billing service does not answer. Your plan is safe: try again in a moment.',
