@@ -91,7 +91,7 @@ def without_complaints(page: Page, *expected: str) -> Iterator[Page]:
     page.on("console", listen)
     page.on("request", lambda request: complaints.extend(_stranger(request.url)))
     yield page
-    assert complaints == []
+    assert complaints == [], complaints
 
 
 def _stranger(url: str) -> list[str]:

@@ -92,6 +92,7 @@ def test_three_clicks_are_one_call_and_the_way_back_works(app: Demo) -> None:
     plan(app, "Pro")
     app.page.evaluate(
         """() => {
+          window.left = true
           const all = [...document.querySelectorAll('button')]
           const button = all.find((each) => each.textContent === 'Manage billing')
           button.click(); button.click(); button.click()
@@ -100,6 +101,7 @@ def test_three_clicks_are_one_call_and_the_way_back_works(app: Demo) -> None:
     app.at(PORTAL)
     assert app.calls.count("POST /portal") == 1
     app.page.go_back(wait_until="commit")
+    assert app.page.evaluate("window.left"), "the page was not kept, so this proves nothing"
     expect(app.button("Manage billing")).not_to_have_attribute("aria-busy", "true")
     app.manage()
 
