@@ -97,7 +97,11 @@ def without_complaints(page: Page, *expected: str) -> Iterator[Page]:
 def _stranger(url: str) -> list[str]:
     parts = urlsplit(url)
     host = parts.hostname or ""
-    ours = parts.scheme == "data" or host == "127.0.0.1" or host.split(".")[-1] == "localhost"
+    ours = (
+        parts.scheme in ("data", "blob")
+        or host == "127.0.0.1"
+        or host.split(".")[-1] == "localhost"
+    )
     return [] if ours else [f"asked for {url}"]
 
 

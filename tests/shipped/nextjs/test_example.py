@@ -65,7 +65,7 @@ def test_a_payment_that_cant_be_told_yet_is_being_confirmed(shop: Shop) -> None:
     shop.sign_in("/pricing")
     shop.click("Choose Pro")
     shop.at(CHECKOUT)
-    shop.sandbox.post("/faults", database="down", webhook_delay_ms=60_000)
+    shop.sandbox.post("/faults", database="down")
     shop.click("Pay $19.00")
     shop.titled("Confirming your payment …")
     shop.is_problem("We can’t look up your plan at the moment")
@@ -117,7 +117,7 @@ def test_the_service_is_down_and_somebody_else_answers(shop: Shop) -> None:
 
 
 def test_the_back_button_of_the_browser(shop: Shop) -> None:
-    """Next.js lets no browser keep such a page; one that is kept is in ../browser/test_package.py."""
+    """Next.js lets no browser keep such a page; ../browser/test_package.py has one that is kept."""
     subscription = subscribe(shop.sandbox, "ada")
     shop.sign_in("/account")
     shop.manage()
