@@ -69,11 +69,11 @@ def rewrites(rewrites_app: Guest) -> Guest:
 @pytest.fixture(scope="session")
 def across_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """The example whose browsers call the service across origins, with a Bearer token. Previews of
-    the app are welcome too.
+    the app are welcome too; they and Clerk are on one site, as with a domain of one's own.
     """
     folder, data = example_copy("across"), tmp_path_factory.mktemp("across")
-    previews = "http://*.preview.localhost:{port}"
-    with guest.invited(folder, data, across=True, ALLOWED_ORIGINS=previews, **PATHS) as app:
+    told = PATHS | {"ALLOWED_ORIGINS": "http://*.acme.localhost:{port}"}
+    with guest.invited(folder, data, host="app.acme.localhost", across=True, **told) as app:
         yield app
 
 

@@ -30,8 +30,8 @@ ONLY_IN_THE_TABLE = {("paused", "none"): ("paused", None), ("unknown", ""): ("of
 def documented() -> list[tuple[str, str]]:
     """Status and paused_reason of each row."""
     text = (ROOT / "docs" / "entitlement.md").read_text()
-    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    return [(row[0], row[1].strip()) for row in rows[1:]]
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| ")]
+    return [(row[1].strip(), row[2].strip()) for row in rows[1:]]
 
 
 def become(sandbox: StartedSandbox, user: str, status: str, reason: str) -> None:
