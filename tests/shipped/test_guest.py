@@ -1,6 +1,7 @@
 """A team's own frontend on the sandbox: SANDBOX_APP_URL."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import jwt
 import pytest
 import requests
 from started import StartedSandbox, command, wait_for
+
+from sandbox import example
 
 GUEST = "http://localhost:3000"
 
@@ -84,3 +87,15 @@ def test_what_is_no_address_stops_the_start(tmp_path: Path, url: str) -> None:
     assert process.returncode == 1
     assert "SANDBOX_APP_URL is an address such as http://localhost:3000" in said
     assert not os.listdir(tmp_path)
+
+
+def test_an_example_whose_port_is_taken_says_how_to_take_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        url = f"http://localhost:{taken.getsockname()[1]}"
+        monkeypatch.setenv("SANDBOX_APP_URL", url)
+        assert example.main([]) == 1
+    assert "Take another: SANDBOX_APP_URL=http://localhost:3001" in capsys.readouterr().err

@@ -124,6 +124,12 @@ def test_an_account_that_is_gone_is_signed_out(browser: Browser) -> None:
     assert browser.sign_in().status_code == 404
 
 
+def test_after_a_reset_nobody_is_signed_in(browser: Browser) -> None:
+    browser.sign_in()
+    browser.sessions.reset()
+    assert browser.client()["sessions"] == []
+
+
 def test_an_organization_is_active_from_the_start_or_later(browser: Browser) -> None:
     browser.sign_in("user_ada org_acme")
     assert browser.claims()["o"]["rol"] == "admin"
