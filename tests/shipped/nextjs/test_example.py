@@ -7,6 +7,7 @@ from guest import Guest, subscribe
 from in_browser import CHECKOUT, PORTAL
 from playwright.sync_api import Page, expect
 from shop import Shop
+from started import wait_for
 
 pytestmark = pytest.mark.xdist_group("rewrites")
 
@@ -123,6 +124,7 @@ def test_the_back_button_of_the_browser(shop: Shop) -> None:
     shop.manage()
     change = {"action": "cancel_at_period_end"}
     shop.sandbox.post(f"/stripe/subscriptions/{subscription}", **change)
+    wait_for(lambda: any(row["cancel_at"] for row in shop.sandbox.get("/rows")))
     shop.page.go_back(wait_until="commit")
     shop.plan("Pro Ending")
     shop.manage()
