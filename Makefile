@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Many processes run the same modules here; images often tell Python not to keep what it compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help node sandbox example run test api conformance mutants mutation chaos dist image e2e nextjs frontend bench bench-schema check format lock licences clean
+.PHONY: help node sandbox example run test api settings conformance mutants mutation chaos dist image e2e nextjs frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -62,7 +64,7 @@ mutation: $(READY) ## A sample of one-line bugs in package and migrations: which
 	@$(BIN)/python tests/mutants/sample.py --sample .artifacts/mutants.json --out .artifacts/mutants-figures.json
 
 chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break does; CHAOS=--short for less
-	@PYTHONPATH=.:tests/ordering $(BIN)/python tests/ordering/chaos.py $(CHAOS)
+	@PYTHONPATH=.:tests:tests/ordering $(BIN)/python tests/ordering/chaos.py $(CHAOS)
 
 dist: $(READY) ## Build wheel, sdist and their list of packages in dist/; install the wheel and use it
 	@$(BIN)/python -m pytest --wheel tests/shipped/wheel
@@ -105,6 +107,9 @@ lock: $(READY) ## Pin the newest allowed packages again, with hashes
 
 api: $(READY) ## Write docs/api.md, the contract for people, from openapi.json
 	@$(BIN)/python tests/house/api_page.py
+
+settings: $(READY) ## Write docs/configuration.md, each setting for people, from config.py and .env.example
+	@PYTHONPATH=. $(BIN)/python tests/house/configuration_page.py
 
 licences: $(READY) ## List what the shipped packages are licensed under, after `make lock`
 	@$(BIN)/python tests/house/licences.py

@@ -26,7 +26,7 @@ def main() -> None:
     """Stripe's customer portal, checkout and subscription status for Clerk and Supabase.
 
     Settings come from the environment, and from .env in the current folder where there is one.
-    `migrate` needs none.
+    `migrate` needs none, `webhook` and `configure` Stripe's alone.
     """
     load_dotenv(".env")  # as wsgi.py does; real variables win
     click.get_current_context().obj = ScriptInfo(create_app=_app, set_debug_flag=False)

@@ -32,6 +32,8 @@ CHECKOUT_EVENTS = frozenset(
     {"checkout.session.completed", "checkout.session.async_payment_succeeded"}
 )
 USED_EVENTS = SUBSCRIPTION_EVENTS | CHECKOUT_EVENTS
+# Not of Stripe's: `portal check` signs it itself, to hear how the running service is reached.
+CHECK_EVENT = "portal_service.check"
 # Postgres keeps no NUL, and UTF-8 has no half of a surrogate pair.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 

@@ -13,6 +13,7 @@ from typing import Any
 import stripe
 
 from portal_service.config import Settings
+from portal_service.events import CHECK_EVENT
 from portal_service.stripe_api import Stripe
 from portal_service.stripe_errors import header_date
 from portal_service.subscription import StripeObject
@@ -107,7 +108,7 @@ def signed_event(secret: str, livemode: bool) -> tuple[bytes, dict[str, str]]:
     event = {
         "id": "evt_portal_check",
         "object": "event",
-        "type": "portal_service.check",
+        "type": CHECK_EVENT,
         "api_version": API_VERSION,
         "created": now,
         "livemode": livemode,

@@ -13,6 +13,7 @@ import stripe
 from flask import Blueprint, request
 
 from portal_service import deliveries, events
+from portal_service.config import Settings
 from portal_service.errors import ServiceError
 from portal_service.log import log
 from portal_service.observability import note
@@ -42,7 +43,21 @@ def receive_webhook() -> dict[str, Any]:
         raise ServiceError("internal_error") from error  # what is 4xx for a frontend is ours here
     note(outcome=outcome)
     deliveries.count(event, outcome)
-    return {"received": True, "outcome": outcome}
+    answer: dict[str, Any] = {"received": True, "outcome": outcome}
+    if event["type"] == events.CHECK_EVENT:
+        answer["caller"] = _caller(services.settings)
+    return answer
+
+
+def _caller(settings: Settings) -> dict[str, Any]:
+    """What the proxies in front say of the caller's address, and which one is believed. Told to
+    nobody but whoever has the signing secret.
+    """
+    return {
+        "address": request.remote_addr,
+        "forwarded_for": request.headers.get("X-Forwarded-For", ""),
+        "trusted_proxy_hops": settings.trusted_proxy_hops,
+    }
 
 
 def verify(payload: bytes, header: str, secrets: tuple[str, ...]) -> None:

@@ -1,7 +1,8 @@
 """The world around the service: a real Postgres, and the stand-ins on free ports."""
 
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sandbox.clerk import Clerk
 from sandbox.clerk_sessions import ClerkSessions
 from sandbox.clerk_users import ClerkUsers
 from sandbox.clerk_webhooks import ClerkWebhooks
+from sandbox.connections import Connections
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.postgres import reset as empty_tables
@@ -51,6 +53,7 @@ class World:
         self.webhooks = Webhooks(WEBHOOK_SECRET, self.faults)
         self.stripe = StripeState(self.webhooks)
         self.database_url = ""
+        self._connections = Connections("")
         self.supabase_url = ""
         self.stripe_url = ""
 
@@ -62,6 +65,8 @@ class World:
             )
             self.database_url = server.url
             migrate(self.database_url)
+            self._connections = Connections(self.database_url)
+            starting.callback(self._connections.close)
             self._start_stand_ins(starting)
             self._running = starting.pop_all()
         return self
@@ -159,11 +164,18 @@ class World:
         self.clerk.organizations.reset()
         self.webhooks.drop()  # what is under way could still write a row
         self.stripe.reset()  # and the deliveries with it
-        empty_tables(self.database_url)
+        with self.transaction() as connection:
+            empty_tables(connection)
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection]:
+        """The database, as whoever owns the project sees it."""
+        with self._connections.transaction() as connection:
+            yield connection
 
     def _query(self, query: str, *values: str) -> list[Any]:
-        with psycopg.connect(self.database_url, row_factory=scalar_row) as connection:
-            return connection.execute(query, values).fetchall()
+        with self.transaction() as connection:
+            return connection.cursor(row_factory=scalar_row).execute(query, values).fetchall()
 
 
 def clerk_id(name: str) -> str:

@@ -1,9 +1,11 @@
 """The OpenAPI document as a judge of answers, and of the requests before them."""
 
+import json
 import re
+from functools import cache
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 from werkzeug.test import TestResponse
 
 from portal_service import health
@@ -99,10 +101,15 @@ def _found(reference: str) -> Any:
 
 
 def _validate(schema: dict[str, Any], value: Any, where: str = "") -> None:
-    # The document itself stands around the schema, so that its references are found.
-    errors = Draft202012Validator({**DOCUMENT, "allOf": [schema]}).iter_errors(value)
-    found = [f"{where} {error.json_path}: {error.message}" for error in errors]
+    errors = _validator(json.dumps(schema)).iter_errors(value)
+    found = [f"{where} {error.instance_path}: {error.message}" for error in errors]
     assert not found, found
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    """The document itself stands around the schema, so that its references are found."""
+    return Draft202012Validator({**DOCUMENT, "allOf": [json.loads(schema)]})
 
 
 def _error(answer: TestResponse) -> bool:

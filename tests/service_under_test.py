@@ -14,7 +14,6 @@ from io import StringIO
 from typing import Any
 
 import contract_document
-import psycopg
 from flask.testing import FlaskClient
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
@@ -245,8 +244,8 @@ def rows(world: World) -> dict[str, Json]:
 
 def execute(world: World, query: str, *values: Any) -> list[Json]:
     """Plain SQL, as an operator might write it."""
-    with psycopg.connect(world.database_url, row_factory=dict_row) as connection:
-        cursor = connection.execute(query, values)
+    with world.transaction() as connection:
+        cursor = connection.cursor(row_factory=dict_row).execute(query, values)
         return cursor.fetchall() if cursor.description else []
 
 

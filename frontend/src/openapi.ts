@@ -554,6 +554,14 @@ export interface components {
              * @enum {string}
              */
             outcome: "applied" | "refreshed" | "unchanged" | "ignored";
+            /** @description Only where `portal-service check` asks, with an event that it signed itself: how the service is reached, to be held against `TRUSTED_PROXY_HOPS`. */
+            caller?: {
+                /** @description The caller's, as the service takes it to be. */
+                address: string | null;
+                /** @description The `X-Forwarded-For` that came, empty where none did. */
+                forwarded_for: string;
+                trusted_proxy_hops: number;
+            };
         };
         ClerkEvent: {
             /** @example user.deleted */

@@ -17,6 +17,7 @@ from portal_service import deadline, slots
 from portal_service.commands import (
     check_clerk,
     check_clocks,
+    check_service,
     check_settings,
     check_stripe,
     check_supabase,
@@ -60,7 +61,7 @@ CHECKS: tuple[Check, ...] = (
     check_clerk.KEYS,
     check_clerk.ISSUER,
     check_webhook.ENDPOINTS,
-    check_webhook.SECRET,
+    check_service.SECRET,
     check_webhook.DELIVERIES,
     check_stripe.CATALOGUE,
     check_clocks.STRIPE_CLOCK,
@@ -73,7 +74,7 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-@click.command()
+@click.command(short_help="Find what is wrong, and how to mend it.")
 @click.option("--offline", is_flag=True, help="Look at the variables only; ask nobody.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")
 @click.option(
@@ -83,6 +84,7 @@ CHECKS: tuple[Check, ...] = (
     "--operator-key",
     envvar="STRIPE_OPERATOR_KEY",
     metavar="rk_…",
+    show_envvar=True,
     help="A key that may read webhook endpoints and products, where the service's may not.",
 )
 @click.pass_context

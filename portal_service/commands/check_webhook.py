@@ -1,26 +1,23 @@
-"""What `check` looks at of the way from Stripe to our webhook: its endpoints, and the secret."""
+"""What `check` looks at of the way from Stripe to our webhook: its endpoints, and what arrived. How
+the running service answers there is in check_service.
+"""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from urllib.parse import urlsplit
 
 from portal_service.commands.findings import Check, Finding, Subject, green, red, yellow
-from portal_service.deadline import OutOfTime
 from portal_service.events import USED_EVENTS
-from portal_service.slots import TimedOut
 from portal_service.stripe_errors import KeyForbidden, StripeRefused
-from portal_service.stripe_setup import API_VERSION, signed_event
+from portal_service.stripe_setup import API_VERSION
 from portal_service.subscription import StripeObject
-from portal_service.transport import NO_ANSWER
 
 # Without these the table goes wrong; without the others it is late.
 _NEEDED = {f"customer.subscription.{change}" for change in ("created", "updated", "deleted")}
 _DELIVERED_AFTER = timedelta(minutes=5)
 _LOOK_BACK = timedelta(days=3)
 _COUNTED = 200
-_ANSWERS_WITHIN_SECONDS = 5.0
 
 
 def _endpoints(subject: Subject) -> Iterator[Finding]:
@@ -150,67 +147,6 @@ def _twins(urls: list[str]) -> Iterator[Finding]:
         )
 
 
-def _secret(subject: Subject) -> Iterator[Finding]:
-    """A signed event through the running service: its secret is ours. That Stripe's is the same
-    shows in what it delivered, since Stripe tells a secret once and never again.
-    """
-    for url in _addresses(subject):
-        yield from _sent(subject, url)
-
-
-def _addresses(subject: Subject) -> list[str]:
-    if subject.address:
-        return [subject.address]
-    try:
-        known = subject.setup.webhook_endpoints()
-    except KeyForbidden:
-        return []
-    ours = (one["url"] for one in known if is_ours(subject, one["url"]))
-    return list(dict.fromkeys(ours))[:3]
-
-
-def _sent(subject: Subject, url: str) -> Iterator[Finding]:
-    body, headers = signed_event(
-        subject.settings.stripe_webhook_secrets[0], subject.settings.livemode
-    )
-    try:
-        answer = subject.transport.ask(
-            "stripe", "POST", url, headers, body, _ANSWERS_WITHIN_SECONDS
-        )
-    except NO_ANSWER as error:
-        late = isinstance(error, (TimedOut, OutOfTime))
-        yield red(
-            "webhook_answers",
-            f"{url} {'does not answer in time' if late else 'can not be reached'} from here",
-            "Start the service, and look at the proxy in front of it",
-        )
-        return
-    code = _code(answer.body)
-    if answer.status == 200:
-        yield green("webhook_secret", f"{url} takes what STRIPE_WEBHOOK_SECRET signs")
-    elif code == "invalid_signature":
-        yield red(
-            "webhook_secret",
-            f"The service at {url} has another STRIPE_WEBHOOK_SECRET than this environment",
-            "Set STRIPE_WEBHOOK_SECRET there to the signing secret of the endpoint, and restart it",
-        )
-    else:
-        yield red(
-            "webhook_answers",
-            f"{url} answers {answer.status}{f' {code}' if code else ''}",
-            "A redirect, a login page or a wrong prefix (URL_PREFIX) stands in the way",
-        )
-
-
-def _code(body: bytes) -> str | None:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return None
-    code = answer.get("code") if isinstance(answer, dict) else None
-    return code if isinstance(code, str) else None
-
-
 def _deliveries(subject: Subject) -> Iterator[Finding]:
     """Whether what Stripe sent lately arrived."""
     stripe, now = subject.services.stripe, datetime.now(UTC)
@@ -239,5 +175,4 @@ def _deliveries(subject: Subject) -> Iterator[Finding]:
 
 
 ENDPOINTS = Check("webhook_endpoint", _endpoints)
-SECRET = Check("webhook_secret", _secret)
 DELIVERIES = Check("webhook_deliveries", _deliveries)

@@ -24,7 +24,7 @@ _PERMISSION = "Customer portal: write, and Prices: read"
 _MOST_PRODUCTS = 10
 
 
-@click.command()
+@click.command(short_help="Make Stripe's portal what portal.toml says.")
 @click.option(
     "--file",
     "path",

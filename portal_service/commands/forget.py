@@ -35,7 +35,9 @@ class _Refused(Exception):
     """Raised with the one line that says why nobody was forgotten."""
 
 
-@click.command()
+@click.command(
+    short_help="Forget a user, or an organization, of Clerk's; shows first what is held."
+)
 @click.argument("owner", metavar="user_…|org_…")
 @click.option("--yes", is_flag=True, help="Do it; without, it is only shown.")
 @with_appcontext

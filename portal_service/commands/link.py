@@ -23,7 +23,7 @@ class _Refused(Exception):
     """Raised with the one line that says why nothing was written."""
 
 
-@click.command()
+@click.command(short_help="Claim what somebody bought elsewhere.")
 @click.argument("owner", metavar="user_…|org_…")
 @click.argument("customer", metavar="cus_…")
 @click.option("--yes", is_flag=True, help="Don't ask before writing, also at a terminal.")

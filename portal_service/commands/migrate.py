@@ -84,6 +84,7 @@ def _schema(_context: click.Context, _option: click.Parameter, value: str | None
 )
 @click.option(
     "--schema",
+    metavar="NAME",
     callback=_schema,
     help="Where our tables go, if `subscriptions` of the schema public is something else.",
 )
@@ -131,6 +132,8 @@ def _release() -> Release:
 
 def _theirs(folder: Path) -> list[Migration]:
     """What the team's folder holds, in the CLI's order; a folder counts for its name."""
+    if not folder.exists() and (folder.parent / "config.toml").is_file():
+        return []  # a project of the CLI's, before its first migration
     if not folder.is_dir():
         raise click.ClickException(
             f"There is no folder {folder}: run this where your supabase/ folder is, or name it "
@@ -199,6 +202,7 @@ def _write(files: dict[Path, str]) -> None:
     partly = {path: path.with_name(f".{path.name}.partly") for path in files}
     try:
         for path, text in files.items():
+            path.parent.mkdir(exist_ok=True)
             with partly[path].open("wb") as file:
                 file.write(text.encode())
                 file.flush()

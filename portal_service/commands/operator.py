@@ -27,6 +27,7 @@ with_operator_key: Callable[[Any], Any] = click.option(
     "--operator-key",
     envvar="STRIPE_OPERATOR_KEY",
     metavar="rk_…",
+    show_envvar=True,
     help="A key that may change what the service's own key may not; else STRIPE_SECRET_KEY.",
 )
 

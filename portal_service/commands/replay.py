@@ -17,9 +17,15 @@ TYPES = sorted(USED_EVENTS)
 _KEPT_DAYS = 30
 
 
-@click.command()
-@click.option("--ids", help="These events (evt_…, with commas between), delivered or not.")
-@click.option("--type", "kind", type=click.Choice(TYPES), help="Only events of this type.")
+@click.command(short_help="Take in events that Stripe could not deliver.")
+@click.option("--ids", metavar="evt_…,evt_…", help="These events and no others, delivered or not.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(TYPES),
+    metavar="TYPE",
+    help="Only events of this type, as customer.subscription.updated.",
+)
 @with_appcontext
 def replay(ids: str | None, kind: str | None) -> None:
     """Take in events that Stripe could not deliver in the last 30 days, oldest first.

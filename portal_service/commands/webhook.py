@@ -26,7 +26,7 @@ _PERMISSION = "Webhook Endpoints: write (Event Destinations: write for --thin)"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-@click.command()
+@click.command(short_help="Make the webhook endpoint at Stripe.")
 @click.argument("address", metavar="https://…")
 @click.option("--rotate", is_flag=True, help="Make another endpoint beside the one that is there.")
 @click.option("--thin", is_flag=True, help="An event destination with thin events instead.")

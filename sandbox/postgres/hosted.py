@@ -61,11 +61,10 @@ def migrate(url: str, folder: Path = MIGRATIONS) -> list[str]:
     return notices
 
 
-def reset(url: str) -> None:
+def reset(connection: psycopg.Connection) -> None:
     """Empty every table of the main database."""
-    with psycopg.connect(url) as connection:
-        # Not TRUNCATE, which would wait for every open transaction that has read a table.
-        connection.execute(
-            "delete from subscriptions; delete from billing_customers;"
-            " delete from gone_customers; delete from users"
-        )
+    # Not TRUNCATE, which would wait for every open transaction that has read a table.
+    connection.execute(
+        "delete from subscriptions; delete from billing_customers;"
+        " delete from gone_customers; delete from users"
+    )

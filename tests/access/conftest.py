@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from service_under_test import APP_URL, MakeService, Service, calls
 from under_attack import Counted
-from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
+from watch import cheap_apps, no_label_leaks, nothing_leaks  # noqa: F401  (each test is watched)
 
 from sandbox.service import Service as Gunicorn
 from sandbox.supabase import api as supabase_api

@@ -21,7 +21,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"stripe", "supabase", "clerk", "clerk_webhooks", "postgres"},
         {"organizations"},
         {"command_line", "control_requests"},
-        {"__init__", "faults", "service", "web"},
+        {"__init__", "connections", "faults", "service", "web"},
     ],
     "sandbox.stripe": [
         {"__main__"},
@@ -55,7 +55,7 @@ LIBRARIES = {
     "httpx": {"stripe"},
     "jwt": {"clerk", "supabase"},
     "cryptography": {"clerk"},
-    "psycopg": {"postgres", "supabase", "world"},
+    "psycopg": {"connections", "postgres", "supabase", "world"},
     "flask_cors": {"guest", "supabase"},
 }
 # Values in, values out: no clock, no thread, no request.

@@ -1,14 +1,13 @@
 """All of an installation, right, until a test breaks something."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from installation import Installation
-from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
+from watch import cheap_apps, no_label_leaks, nothing_leaks  # noqa: F401  (each test is watched)
 
-from portal_service import Settings, create_app
-from sandbox.web import Server
 from sandbox.world import World
 
 
@@ -18,9 +17,8 @@ def installation(
 ) -> Iterator[Installation]:
     monkeypatch.chdir(tmp_path)  # where there is no .env
     monkeypatch.setattr(world.stripe, "clock", world.stripe.clock)  # a test's own ends with it
-    made = Installation(world)
-    with Server(create_app(Settings.from_environment(made.environment))) as server:
-        made.service_url = server.url
-        world.deliver_to(server.url)
+    with ExitStack() as running:
+        made = Installation(world, running, tmp_path)
+        made.serve()
         yield made
         world.webhooks.url = None

@@ -150,6 +150,11 @@ def elsewhere(installation: Installation) -> None:
     installation.world.webhooks.url = installation.world.stripe_url + "/api/stripe/webhook"
 
 
+def behind(*proxies: str, trusted: int) -> Broken:
+    """What each proxy does with X-Forwarded-For, the innermost first."""
+    return lambda installation: installation.serve(*proxies, TRUSTED_PROXY_HOPS=str(trusted))
+
+
 def trial(**params: Any) -> Broken:
     return told(STRIPE_CHECKOUT_PARAMS=json.dumps(params))
 
@@ -201,6 +206,16 @@ SEEDS = [
     Seed("webhook_answers", "red", "answers 404", elsewhere),
     Seed("webhook_answers", "red", "can not be reached",
          endpoint(url=f"{NOWHERE}/api/stripe/webhook")),
+    Seed("trusted_hops", "yellow", "1 proxy in front says whose call it is, 0 trusted: a proxy's",
+         behind("appended to", trusted=0)),
+    Seed("trusted_hops", "yellow", "2 proxies in front say whose call it is, 1 trusted: a proxy's",
+         behind("appended to", "appended to", trusted=1)),
+    Seed("trusted_hops", "yellow", "1 proxy in front says whose call it is, 2 trusted: whoever",
+         behind("appended to", trusted=2)),
+    Seed("trusted_hops", "yellow", "1 proxy in front says whose call it is, 2 trusted: a proxy's",
+         behind("replaced", trusted=2)),
+    Seed("trusted_hops", "yellow", "0 proxies in front say whose call it is, 1 trusted: whoever",
+         behind("passed on", trusted=1)),
     Seed("webhook_deliveries", "red", "were not delivered", undelivered),
 
     Seed("prices", "red", "price_nowhere of STRIPE_PLANS does not exist",

@@ -2,19 +2,25 @@
 
 import importlib
 from datetime import datetime, timedelta, tzinfo
+from typing import Any
 
 import pytest
+import requests
 from installation import Installation
 from seeds import SEEDS, Seed, seeded, thin_destination
 from service_under_test import OtherStripe, edit_row, put_row
 from watch import Watch
 
-from portal_service import Settings
-from portal_service.events import USED_EVENTS
+from portal_service import Settings, create_app
+from portal_service.commands import check_service
+from portal_service.events import CHECK_EVENT, USED_EVENTS
+from portal_service.stripe_setup import signed_event
 from sandbox.stripe import OPERATOR_KEY, RESTRICTED_KEY
+from sandbox.web import Server
 from sandbox.world import WEBHOOK_SECRET
 
 check = importlib.import_module("portal_service.commands.check")
+FORGED = "192.0.2.1"
 # What follows from another fault, and is told beside it.
 FOLLOWS = {
     "stripe_key": {"supabase", "clock", "webhook_endpoint", "webhook_secret", "prices", "products",
@@ -32,8 +38,8 @@ def test_what_is_right_is_green(installation: Installation) -> None:
     findings = installation.check()
     assert not_green(findings) == set()
     assert {"settings", "supabase", "schema", "writes", "access", "stripe_key", "permissions",
-            "webhook_endpoint", "webhook_secret", "prices", "products", "portal_configuration",
-            "clerk_keys", "clerk_issuer", "clock", "past_due", "trial",
+            "webhook_endpoint", "webhook_secret", "trusted_hops", "prices", "products",
+            "portal_configuration", "clerk_keys", "clerk_issuer", "clock", "past_due", "trial",
             } <= findings.keys()  # fmt: skip
 
 
@@ -44,6 +50,73 @@ def test_each_fault_is_found_by_its_name(installation: Installation, seed: Seed)
     named = [finding for finding in findings.get(seed.name, []) if seed.found in finding["found"]]
     assert [finding["state"] for finding in named] == [seed.state], findings
     assert not_green(findings) <= {seed.name} | FOLLOWS.get(seed.name, set())
+
+
+@pytest.mark.parametrize(
+    ("proxies", "trusted"),
+    [([], 0), (["passed on"], 0), (["replaced"], 1), (["appended to"], 1),
+     (["appended to", "replaced"], 2), (["appended to", "appended to"], 2)],
+)  # fmt: skip
+def test_as_many_trusted_hops_as_proxies_are_right(
+    installation: Installation, proxies: list[str], trusted: int
+) -> None:
+    installation.serve(*proxies, TRUSTED_PROXY_HOPS=str(trusted))
+    assert not_green(installation.check()) == set()
+
+
+@pytest.mark.parametrize(
+    ("address", "forwarded_for", "state"),
+    [("203.0.113.9", f"{FORGED}, 203.0.113.9", "green"), ("10.0.0.1", "203.0.113.9", "yellow"),
+     (FORGED, f"{FORGED}, 203.0.113.9", "yellow"), ("127.0.0.1", "127.0.0.1", "yellow"),
+     (None, "", "green")],
+)  # fmt: skip
+def test_an_app_around_ours_may_trust_its_proxies_itself(
+    address: str | None, forwarded_for: str, state: str
+) -> None:
+    """By a ProxyFix of its own, of which our setting says nothing."""
+    caller = {"address": address, "forwarded_for": forwarded_for, "trusted_proxy_hops": 0}
+    assert check_service.trusted_hops("https://…", caller).state == state
+
+
+def test_where_the_service_does_not_say_what_it_gets_hops_can_not_be_told(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal_service.events.CHECK_EVENT", "of another release")
+    findings = installation.check()
+    assert not_green(findings) == {"trusted_hops"}
+    assert "can't be told" in findings["trusted_hops"][0]["found"]
+
+
+def test_a_firewall_that_refuses_forged_addresses_leaves_the_secret_green(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(request: dict[str, Any], start: Any) -> Any:
+        if "HTTP_X_FORWARDED_FOR" in request:
+            start("403 Forbidden", [("Content-Length", "0")])
+            return [b""]
+        return service(request, start)
+
+    service = create_app(Settings.from_environment(installation.environment))
+    with Server(refused) as firewall:
+        installation.world.deliver_to(firewall.url)
+        findings = installation.check()
+    assert not_green(findings) == {"trusted_hops"}
+    assert "answered 403" in findings["trusted_hops"][0]["found"]
+
+
+@pytest.mark.parametrize(
+    ("secret", "kind", "status"),
+    [("whsec_of_another_endpoint", CHECK_EVENT, 400), (WEBHOOK_SECRET, "customer.created", 200),
+     (WEBHOOK_SECRET, CHECK_EVENT, 200)],
+)  # fmt: skip
+def test_only_who_has_the_secret_and_asks_hears_of_the_proxies(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, secret: str, kind: str, status: int
+) -> None:
+    monkeypatch.setattr("portal_service.stripe_setup.CHECK_EVENT", kind)
+    body, headers = signed_event(secret, livemode=False)
+    answer = requests.post(installation.webhook_url, body, headers=headers, timeout=30)
+    assert answer.status_code == status
+    assert ("caller" in answer.json()) == (secret == WEBHOOK_SECRET and kind == CHECK_EVENT)
 
 
 def test_there_are_seeds_of_every_check() -> None:

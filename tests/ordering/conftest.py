@@ -10,7 +10,7 @@ import pytest
 from service_under_test import Clock, Json, Service, last_event
 from simulation import Stage
 from table import PlainDatabase, connect
-from watch import nothing_leaks, one_ssl_context  # noqa: F401  (every test here is watched)
+from watch import cheap_apps, no_label_leaks, nothing_leaks  # noqa: F401  (each test is watched)
 
 from portal_service.config import Settings
 from sandbox.postgres import Postgres, migrate

@@ -314,6 +314,17 @@ def test_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_project_of_the_cli_without_migrations_gets_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `supabase init` leaves it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase" / "config.toml").write_text("")
+    assert CliRunner().invoke(migrate, []).exit_code == 0
+    assert len(list((tmp_path / "supabase" / "migrations").glob("*.sql"))) == 2
+
+
 def test_a_file_is_no_folder(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert "There is no folder" in refused(run(to=tmp_path / "file"))

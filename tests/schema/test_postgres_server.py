@@ -156,6 +156,6 @@ def test_reset_empties_every_table(postgres):
             "insert into subscriptions (stripe_subscription_id) values ('sub_1');"
             "insert into billing_customers values ('user_ann', false, 'cus_1')"
         )
-        reset(postgres.url)
+        reset(connection)
         for table in ("users", "subscriptions", "billing_customers"):
             assert connection.execute(f"select from {table}").fetchall() == []

@@ -10,7 +10,7 @@ import next_app
 import psycopg
 import pytest
 from guest import Guest, subscribe, with_cookies
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from started import ROOT, StartedSandbox, wait_for
 
 pytestmark = pytest.mark.xdist_group("rewrites")
@@ -71,6 +71,8 @@ def test_each_row_of_the_table_has_its_card(rewrites: Guest, still_page: Page) -
         with_cookies(still_page.context, rewrites, user)
         become(rewrites.sandbox, user, status, reason)
         still_page.goto(f"{rewrites.url}/account")
+        # The first render knows who is signed in: nothing flickers.
+        expect(still_page.get_by_role("button", name="Sign out", exact=True)).to_be_visible()
         card = still_page.locator("main section").aria_snapshot()
         shown.append(f"{status} {reason}".strip() + f"\n{DATE.sub('<date>', card)}\n")
     text = "\n".join(shown)

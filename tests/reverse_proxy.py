@@ -1,4 +1,4 @@
-"""A reverse proxy before the replicas: nginx where it is installed, else a small one of our own."""
+"""A reverse proxy before the service: nginx where it is installed, else a small one of our own."""
 
 import contextlib
 import http.client
@@ -14,6 +14,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 START_SECONDS = 10.0
+# What is done with a caller's X-Forwarded-For, as nginx writes it.
+FORWARDED_FOR = {
+    "passed on": "$http_x_forwarded_for",
+    "appended to": "$proxy_add_x_forwarded_for",
+    "replaced": "$remote_addr",
+}
 
 NGINX = """
 daemon off;
@@ -38,6 +44,7 @@ http {{
             proxy_pass http://replicas;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+            proxy_set_header X-Forwarded-For {forwarded_for};
             proxy_read_timeout 30s;
         }}
     }}
@@ -46,20 +53,27 @@ http {{
 
 
 @contextlib.contextmanager
-def reverse_proxy(urls: Sequence[str], folder: Path) -> Iterator[tuple[str, str]]:
-    """Its name and its address."""
+def reverse_proxy(
+    urls: Sequence[str], folder: Path, forwarded_for: str = "passed on"
+) -> Iterator[tuple[str, str]]:
+    """Its name and its address. forwarded_for: one of FORWARDED_FOR."""
     nginx = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
-    with _nginx(nginx, urls, folder) if nginx else _our_own(urls) as running:
+    with (
+        _nginx(nginx, urls, folder, forwarded_for) if nginx else _our_own(urls, forwarded_for)
+    ) as running:
         yield running
 
 
 @contextlib.contextmanager
-def _nginx(command: str, urls: Sequence[str], folder: Path) -> Iterator[tuple[str, str]]:
+def _nginx(
+    command: str, urls: Sequence[str], folder: Path, forwarded_for: str
+) -> Iterator[tuple[str, str]]:
     folder.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     servers = "\n        ".join(f"server {urlsplit(url).netloc} max_fails=0;" for url in urls)
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, servers=servers, port=port))
+    header = FORWARDED_FOR[forwarded_for]
+    config.write_text(NGINX.format(folder=folder, servers=servers, port=port, forwarded_for=header))
     process = subprocess.Popen([command, "-p", str(folder), "-c", str(config)])
     try:
         _wait_until_listening(process, port)
@@ -86,7 +100,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _our_own(urls: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _our_own(urls: Sequence[str], forwarded_for: str) -> Iterator[tuple[str, str]]:
     turn = itertools.cycle(urlsplit(url).netloc for url in urls)
 
     class Handler(BaseHTTPRequestHandler):
@@ -95,6 +109,7 @@ def _our_own(urls: Sequence[str]) -> Iterator[tuple[str, str]]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status, answer = 502, b""
+            headers = _forwarded(dict(self.headers), forwarded_for, self.client_address[0])
             # As nginx: the next replica where a connection is refused, not where one was lost.
             for _ in urls:
                 try:
@@ -103,7 +118,7 @@ def _our_own(urls: Sequence[str]) -> Iterator[tuple[str, str]]:
                 except OSError:
                     continue
                 with contextlib.suppress(OSError, http.client.HTTPException):
-                    connection.request("POST", self.path, body, dict(self.headers))
+                    connection.request("POST", self.path, body, headers)
                     got = connection.getresponse()
                     status, answer = got.status, got.read()
                 connection.close()
@@ -121,3 +136,12 @@ def _our_own(urls: Sequence[str]) -> Iterator[tuple[str, str]]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _forwarded(headers: dict[str, str], forwarded_for: str, client: str) -> dict[str, str]:
+    name = "X-Forwarded-For"
+    if forwarded_for == "replaced":
+        headers[name] = client
+    elif forwarded_for == "appended to":
+        headers[name] = f"{headers[name]}, {client}" if name in headers else client
+    return headers
