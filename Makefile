@@ -76,7 +76,7 @@ e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in 
 	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
 
 nextjs: $(READY) ## Build Next.js apps, the tutorial's and the example, and click through them. Needs Node 20.9 or later
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --nextjs tests/shipped/nextjs
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --nextjs tests/shipped/nextjs
 
 frontend: node $(READY) ## Check, build and test the npm package against the sandbox. Needs Node 20.9 or later
 	@$(MAKE) --no-print-directory $(PACKAGE)

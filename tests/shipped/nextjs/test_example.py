@@ -1,15 +1,20 @@
 """The whole story in the example: its browsers call its own origin, with Clerk's cookie."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import cards
+import next_app
 import pytest
-from guest import Guest, subscribe
+from guest import Guest, subscribe, with_cookies
 from in_browser import CHECKOUT, PORTAL
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from shop import Shop
 from started import wait_for
 
-pytestmark = pytest.mark.xdist_group("rewrites")
+CARDS = Path(__file__).with_name("cards.txt")
+DAY = re.compile(r"[A-Z]\w+ \d{1,2}, 20\d\d")
 
 
 @pytest.fixture
@@ -167,3 +172,27 @@ def tab_to(shop: Shop, name: str) -> None:
             assert focused.evaluate(style) != "none", name
             return
     raise AssertionError(f"{name} is not reached")
+
+
+@pytest.fixture
+def still_page(browser: Browser) -> Iterator[Page]:
+    """In which no script changes what the server sent."""
+    with browser.new_context(java_script_enabled=False) as context:
+        yield context.new_page()
+
+
+def test_each_row_of_entitlement_has_its_card(rewrites: Guest, still_page: Page) -> None:
+    """As cards.txt says. To change that on purpose, copy .artifacts/apps/cards.txt over it."""
+    shown = []
+    for number, (status, reason) in enumerate(cards.documented()):
+        user = f"row{number}"
+        with_cookies(still_page.context, rewrites, user)
+        cards.become(rewrites.sandbox, user, status, reason)
+        still_page.goto(f"{rewrites.url}/account")
+        # The first render knows who is signed in: nothing flickers.
+        expect(still_page.get_by_role("button", name="Sign out", exact=True)).to_be_visible()
+        card = still_page.locator("main section").aria_snapshot()
+        shown.append(f"{status} {reason}".strip() + f"\n{DAY.sub('<day>', card)}\n")
+    text = "\n".join(shown)
+    (next_app.COPIES / CARDS.name).write_text(text)
+    assert text == CARDS.read_text()

@@ -13,8 +13,6 @@ from in_browser import CHECKOUT, PORTAL, Tab
 from playwright.sync_api import Page, expect
 from started import wait_for
 
-pytestmark = pytest.mark.xdist_group("tutorial")
-
 DASHBOARD = re.compile(r"/dashboard(\?|$)")
 
 

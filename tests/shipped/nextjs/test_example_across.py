@@ -8,8 +8,6 @@ from in_browser import CHECKOUT, PORTAL
 from playwright.sync_api import Page, Route, expect
 from shop import Shop
 
-pytestmark = pytest.mark.xdist_group("across")
-
 # As Sentry's and OpenTelemetry's scripts do it to each call of a page.
 TRACED = """
 const plain = window.fetch
