@@ -23,19 +23,19 @@ def documented() -> list[tuple[str, str]]:
 
 def become(sandbox: StartedSandbox, user: str, status: str, reason: str) -> None:
     """The user has a subscription that stands in this row."""
-    begins, change = HAPPENS.get(status, (status, {}))
     in_the_table = ONLY_IN_THE_TABLE.get((status, reason))
-    if in_the_table:
-        begins, change = "active", {}
+    begins, change = ("active", {}) if in_the_table else HAPPENS.get(status, (status, {}))
     subscription = subscribe(sandbox, user, status=begins)
     if change:
         more = {"reason": reason} if reason else {}
         sandbox.post(f"/stripe/subscriptions/{subscription}", **change, **more)
     if in_the_table:
-        query = "update subscriptions set status = %s, paused_reason = %s"
+        query = """
+            update subscriptions set status = %s, paused_reason = %s
+            where stripe_subscription_id = %s
+        """
         with psycopg.connect(sandbox.info["database_url"]) as connection:
-            by_id = f"{query} where stripe_subscription_id = %s"
-            connection.execute(by_id, (*in_the_table, subscription))
+            connection.execute(query, (*in_the_table, subscription))
     else:
         wait_for(lambda: (subscription, status) in statuses(sandbox))
 
