@@ -102,7 +102,9 @@ def test_three_clicks_are_one_call_and_the_way_back_works(app: Demo) -> None:
     assert app.calls.count("POST /portal") == 1
     app.page.go_back(wait_until="commit")
     assert app.page.evaluate("window.left"), "the page was not kept, so this proves nothing"
-    expect(app.button("Manage billing")).not_to_have_attribute("aria-busy", "true")
+    # Sooner than after the 15 s by which a button gives up that has led nowhere.
+    button = expect(app.button("Manage billing"))
+    button.not_to_have_attribute("aria-busy", "true", timeout=8_000)
     app.manage()
 
 
