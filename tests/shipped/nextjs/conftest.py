@@ -55,7 +55,7 @@ PATHS = {name: value for name, value in example.DEFAULTS.items() if name.endswit
 
 @pytest.fixture(scope="session")
 def rewrites_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """The example whose browsers call its own origin, with Clerk's cookie."""
+    """The example whose browsers call its own origin."""
     folder = example_copy("rewrites")
     with guest.invited(folder, tmp_path_factory.mktemp("rewrites"), **PATHS) as app:
         yield app

@@ -58,6 +58,13 @@ def with_cookies(context: BrowserContext, guest: Guest, user: str) -> None:
     context.add_cookies([{"name": n, "value": v, "url": guest.url} for n, v in cookies.items()])
 
 
+def expired_token(guest: Guest, user: str) -> str:
+    """A session token of a minute ago."""
+    now = int(time.time())
+    claims = {"azp": guest.url, "iat": now - 120, "nbf": now - 120, "exp": now - 60}
+    return str(guest.sandbox.post("/session", user=user, claims=claims)["token"])
+
+
 def subscribe(sandbox: StartedSandbox, user: str, **more: str) -> str:
     """The id of a subscription made at Stripe, once its webhook has come."""
     made = sandbox.post("/stripe/subscriptions", user=user, **({"price": "price_pro"} | more))

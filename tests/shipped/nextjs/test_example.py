@@ -1,4 +1,4 @@
-"""The whole story in the example: its browsers call its own origin, with Clerk's cookie."""
+"""The whole story in the example, whose browsers call its own origin."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 import cards
 import next_app
 import pytest
-from guest import Guest, subscribe, with_cookies
+from guest import Guest, expired_token, subscribe, with_cookies
 from in_browser import CHECKOUT, PORTAL
 from playwright.sync_api import Browser, Page, expect
 from shop import Shop
@@ -120,6 +120,16 @@ def test_the_service_is_down_and_somebody_else_answers(shop: Shop) -> None:
     shop.sandbox.post("/service", running=True)
     shop.open("/account")
     shop.plan("Pro Active")
+
+
+def test_clerks_cookie_expired_while_the_page_slept(shop: Shop, rewrites: Guest) -> None:
+    subscribe(shop.sandbox, "ada")
+    shop.sign_in("/account")
+    expired = expired_token(rewrites, "ada")
+    cookies = shop.page.context.cookies()
+    ours = [c | {"value": expired} for c in cookies if c["name"].startswith("__session")]
+    shop.page.context.add_cookies(ours)
+    shop.manage()
 
 
 def test_the_back_button_of_the_browser(shop: Shop) -> None:

@@ -1,9 +1,7 @@
 """The example whose browsers call the service across origins, with a Bearer token."""
 
-import time
-
 import pytest
-from guest import Guest, subscribe
+from guest import Guest, expired_token, subscribe
 from in_browser import CHECKOUT, PORTAL
 from playwright.sync_api import Page, Route, expect
 from shop import Shop
@@ -52,8 +50,7 @@ def test_headers_of_tracing_scripts_may_come_along(shop: Shop, across: Guest) ->
 def test_a_token_that_expires_on_its_way_is_replaced(shop: Shop, across: Guest) -> None:
     subscribe(shop.sandbox, "ada")
     shop.sign_in("/account")
-    past = {"azp": across.url, "exp": int(time.time()) - 60, "iat": int(time.time()) - 120}
-    expired = across.sandbox.post("/session", user="ada", claims=past)["token"]
+    expired = expired_token(across, "ada")
     sent: list[str] = []
 
     def delay(route: Route) -> None:
