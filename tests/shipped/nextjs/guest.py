@@ -31,16 +31,16 @@ def invited(
     across: browsers call the service themselves, not by the app's rewrites. told: what the sandbox
     is told besides; `{port}` in it is that of the app.
     """
-    port = next_app.Port()
-    url = f"http://{host}:{port.number}"
-    told = {name: value.replace("{port}", str(port.number)) for name, value in told.items()}
-    with StartedSandbox(data, SANDBOX_APP_URL=url, **told) as sandbox:
-        environment = env_local(sandbox)
-        if across:
-            environment["NEXT_PUBLIC_BILLING_URL"] = f"{environment['BILLING_URL']}/api/stripe"
-        next_app.build(folder, environment)
-        with next_app.served(folder, environment, port):
-            yield Guest(url, sandbox, environment)
+    with next_app.Port() as port:
+        url = f"http://{host}:{port.number}"
+        told = {name: value.replace("{port}", str(port.number)) for name, value in told.items()}
+        with StartedSandbox(data, SANDBOX_APP_URL=url, **told) as sandbox:
+            environment = env_local(sandbox)
+            if across:
+                environment["NEXT_PUBLIC_BILLING_URL"] = f"{environment['BILLING_URL']}/api/stripe"
+            next_app.build(folder, environment)
+            with next_app.served(folder, environment, port):
+                yield Guest(url, sandbox, environment)
 
 
 def env_local(sandbox: StartedSandbox) -> dict[str, str]:

@@ -42,7 +42,7 @@ def _node_version() -> tuple[int, ...]:
 
 
 class Port:
-    """Kept free for a server that starts later, and whose address has to be known before."""
+    """Kept, in its block, for a server that starts later and whose address is needed before."""
 
     def __init__(self) -> None:
         self._kept = socket.socket()
@@ -55,6 +55,12 @@ class Port:
         """To whoever listens there at once."""
         self._kept.close()
         return self.number
+
+    def __enter__(self) -> "Port":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
 
 
 def copied(app: Path, name: str) -> Path:
@@ -152,7 +158,7 @@ def _stop(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
 
 
 def _answers(url: str) -> bool:
-    with contextlib.suppress(requests.ConnectionError):
+    with contextlib.suppress(requests.RequestException):
         return bool(requests.get(url, timeout=10, allow_redirects=False).status_code)
     return False
 
