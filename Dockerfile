@@ -4,7 +4,7 @@ ARG PYTHON_IMAGE=python:3.12-slim
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /app
 RUN python -m venv --without-pip venv
-COPY requirements.txt requirements-redis.txt /tmp/
+COPY requirements.txt requirements-redis.txt requirements-sentry.txt requirements-tracing.txt /tmp/
 ARG REQUIREMENTS="-r requirements.txt"
 RUN cd /tmp && python -m pip --python /app/venv/bin/python install --no-cache-dir --no-compile \
     --only-binary=:all: --require-hashes ${REQUIREMENTS}

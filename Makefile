@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help node sandbox example run test api settings conformance mutants mutation chaos dist image e2e nextjs frontend bench bench-schema check format lock licences clean
+.PHONY: help node sandbox example run test api settings conformance mutants mutation chaos dist traced image e2e nextjs frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ chaos: $(READY) ## Two replicas, thousands of deliveries, and all that may break
 dist: $(READY) ## Build wheel, sdist and their list of packages in dist/; install the wheel and use it
 	@$(BIN)/python -m pytest --wheel tests/shipped/wheel
 
+traced: $(READY) ## Install OpenTelemetry beside the service, and look at its traces
+	@$(BIN)/python -m pytest --traced tests/shipped/traced
+
 image: $(READY) ## Build the Docker image without Docker and run it, as root on Debian
 	@$(BIN)/python -m pytest --image tests/shipped/image
 
@@ -102,6 +105,8 @@ format: $(READY) ## Format the code and mend what lint can mend
 lock: $(READY) ## Pin the newest allowed packages again, with hashes
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements.txt pyproject.toml
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-redis.txt requirements-redis.in
+	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-sentry.txt requirements-sentry.in
+	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-tracing.txt requirements-tracing.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-dev.txt requirements-dev.in
 	@$(BIN)/pip-compile --quiet --upgrade $(LOCK_FLAGS) --output-file=requirements-mutants.txt requirements-mutants.in
 

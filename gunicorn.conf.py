@@ -14,6 +14,8 @@ import gunicorn.http.wsgi
 from dotenv import load_dotenv
 from gunicorn import glogging
 
+gc.disable()  # until all is loaded: what imports make stays, and looking through it takes its time
+
 load_dotenv(".env")  # real variables win
 
 _here = os.path.dirname(os.path.abspath(__file__))
@@ -78,6 +80,7 @@ def when_ready(server):
         server.log.warning("no room for the metrics of all workers: each counts for itself")
     gc.collect()
     gc.freeze()  # or collecting garbage would copy the pages that workers share
+    gc.enable()
 
 
 def pre_fork(server, worker):

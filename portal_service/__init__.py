@@ -13,6 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from portal_service import (
     billing,
     clerk_webhook,
+    error_reports,
     errors,
     health,
     log,
@@ -39,11 +40,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or Settings.from_environment()
     log.configure_logging(settings.log_format, settings.log_level)
+    error_reports.begin(settings.sentry_dsn, settings.mode, __version__)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # its redirects would go where the Host header says
     _add_contract_shape(app, settings)
     services = Services.from_settings(settings)
-    app.register_blueprint(_billing_blueprint(services))
+    app.register_blueprint(_billing_blueprint(services, in_host_app=False))
     app.register_blueprint(health.blueprint(services))
     if hops := settings.trusted_proxy_hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
@@ -55,14 +57,21 @@ def blueprint(settings: Settings) -> Blueprint:
 
     Reads no environment, adds nothing at the root, and leaves the app's own log and errors alone.
     """
-    return _billing_blueprint(Services.from_settings(settings))
+    return _billing_blueprint(Services.from_settings(settings), in_host_app=True)
 
 
-def _billing_blueprint(services: Services) -> Blueprint:
-    """One blueprint, with none nested in it: what a host app says of it is true of all routes."""
+def _billing_blueprint(services: Services, in_host_app: bool) -> Blueprint:
+    """One blueprint, with none nested in it: what a host app says of it is true of all routes.
+
+    in_host_app: whether it brings the contract's shape itself; our own app has that for all.
+    """
     prefix = services.settings.url_prefix
     bp = Blueprint("portal_service", __name__, url_prefix=prefix, cli_group="portal")
-    _add_contract_shape(bp, services.settings)
+    if in_host_app:
+        _add_contract_shape(bp, services.settings)
+        # Whether the host app's protection was there before us, or comes after.
+        bp.record(lambda state: _exempt_from_csrf(state.app, bp))
+        bp.before_app_request(lambda: _exempt_from_csrf(current_app, bp))
     billing.add_routes(bp)
     webhook.add_routes(bp)
     if services.settings.clerk_webhook_secrets:
@@ -72,9 +81,6 @@ def _billing_blueprint(services: Services) -> Blueprint:
     for command in COMMANDS:
         bp.cli.add_command(command)
     bp.record(lambda state: services.attach(state.app))
-    # Whether the host app's protection was there before us, or comes after.
-    bp.record(lambda state: _exempt_from_csrf(state.app, bp))
-    bp.before_app_request(lambda: _exempt_from_csrf(current_app, bp))
     return bp
 
 

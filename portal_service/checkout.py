@@ -19,7 +19,7 @@ from portal_service.stripe_errors import (
     StripeUnavailable,
 )
 from portal_service.subscription import is_running_at_stripe
-from portal_service.supabase_db import ValueRefused
+from portal_service.supabase_errors import ValueRefused
 
 FIELDS = ("plan", "interval", "price", "quantity", "locale", "return_path")
 _SESSION_ID = "checkout_session_id"

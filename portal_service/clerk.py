@@ -203,7 +203,7 @@ class KeySet:
 
     def _fetch(self) -> bool:
         try:
-            headers = {"User-Agent": "portal_service", "Accept-Encoding": "gzip, deflate"}
+            headers = {"User-Agent": "portal_service", "Accept-Encoding": "gzip"}
             answer = self._transport.ask("clerk", "GET", self._url, headers, None, _FETCH_SECONDS)
             if answer.status != 200:
                 raise NoKeySet(f"status {answer.status}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import portal_service.config_values as value
+from portal_service import error_reports
 from portal_service.config_values import Plan, Wrong, origin_of
 
 __all__ = ["ConfigError", "Plan", "Settings", "origin_of"]
@@ -115,8 +116,7 @@ class Settings:
     origins: tuple[str, ...] = _variable(
         "ALLOWED_ORIGINS", value.parts(",", value.origin),
         "more origins with commas between, as https://app.example.com", default=())
-    portal_return_path: str = _variable(
-        "PORTAL_RETURN_PATH", _path, _A_PATH, default="/dashboard")
+    portal_return_path: str = _variable("PORTAL_RETURN_PATH", _path, _A_PATH, default="/dashboard")
     checkout_success_path: str = _variable("CHECKOUT_SUCCESS_PATH", _path, _A_PATH, default="")
     checkout_cancel_path: str = _variable("CHECKOUT_CANCEL_PATH", _path, _A_PATH, default="")
     checkout_params: Mapping[str, Any] | None = _variable(
@@ -141,13 +141,14 @@ class Settings:
         "THREADS", lambda text: int(value.matching(r"[1-9]\d{0,2}")(text)), "from 1 to 999",
         default=64)
     metrics_token: str | None = _variable("METRICS_TOKEN", str, "", default=None, secret=True)
+    sentry_dsn: str | None = _variable(
+        "SENTRY_DSN", error_reports.dsn, "https://<key>@<host>/<id>", default=None, secret=True)
     log_format: str = _variable(
         "LOG_FORMAT", value.matching("json|text"), "json or text", default="json")
     log_level: str = _variable(
         "LOG_LEVEL", lambda text: value.matching("DEBUG|INFO|WARNING|ERROR")(text.upper()),
         "DEBUG, INFO, WARNING or ERROR", default="INFO")
-    stripe_api_base: str | None = _variable(
-        "STRIPE_API_BASE", value.url, "an address", default=None)
+    stripe_api_base: str | None = _variable("STRIPE_API_BASE", value.url, "https://…", default=None)
     stripe_timeout: float = _variable(
         "STRIPE_TIMEOUT_SECONDS", value.seconds, "seconds, as 5", default=5.0)
     database_timeout: float = _variable(

@@ -6,7 +6,7 @@ import hmac
 import json
 import os
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from portal_service.errors import ServiceError
 from portal_service.readiness import Readiness
 from portal_service.services import Services, current_services
+from portal_service.sync_runs import LastSync, SyncRuns
 
 _DEFAULT_PREFIX = "/api/stripe"
 _DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -29,7 +30,8 @@ def blueprint(services: Services) -> Blueprint:
     bp.before_app_request(readiness.begin_once)
     bp.add_url_rule("/healthz", view_func=healthz)
     bp.add_url_rule("/readyz", view_func=readiness.answer, endpoint="readyz")
-    bp.add_url_rule("/metrics", view_func=metrics)
+    last_sync = LastSync(SyncRuns(services.database))
+    bp.add_url_rule("/metrics", view_func=partial(metrics, last_sync), endpoint="metrics")
     bp.add_url_rule("/openapi.json", view_func=openapi, endpoint="openapi")
     return bp
 
@@ -39,12 +41,13 @@ def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def metrics() -> Response:
+def metrics(last_sync: LastSync) -> Response:
     token = current_services().settings.metrics_token
     if token:
         given = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(given, f"Bearer {token}".encode()):
             raise ServiceError("unauthorized")
+    last_sync.begin_where_due()
     registry = REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # all workers of this machine together
         registry = CollectorRegistry()

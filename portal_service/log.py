@@ -6,6 +6,8 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -28,12 +30,12 @@ def scrub(text: str) -> str:
     return _SECRETS.sub("[removed]", text)
 
 
-def _scrubbed(value: Any) -> Any:
+def scrubbed(value: Any) -> Any:
     """As `scrub`, in whatever a field holds; before it is JSON, whose escapes hide beginnings."""
     if isinstance(value, dict):
-        return {name: _scrubbed(one) for name, one in value.items()}
+        return {name: scrubbed(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_scrubbed(one) for one in value]
+        return [scrubbed(one) for one in value]
     return value if isinstance(value, (int, float, bool, type(None))) else scrub(str(value))
 
 
@@ -46,6 +48,16 @@ def log(level: int, message: str, *, exc_info: BaseException | None = None, **fi
     LOGGER.log(level, message, exc_info=exc_info, extra={"fields": fields})
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without a line, where a command says by itself what the log would. Not for the service."""
+    before, LOGGER.disabled = LOGGER.disabled, True
+    try:
+        yield
+    finally:
+        LOGGER.disabled = before
+
+
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -56,8 +68,10 @@ class JsonFormatter(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(_scrubbed(line))
+            line["exception"] = record.exc_text or self.formatException(record.exc_info)
+        if hasattr(record, "is_scrubbed"):
+            return json.dumps({**line, "request_id": scrubbed(line["request_id"])})
+        return json.dumps(scrubbed(line))
 
 
 class TextFormatter(logging.Formatter):
@@ -72,9 +86,9 @@ class TextFormatter(logging.Formatter):
 
 def scrub_record(record: logging.LogRecord) -> bool:
     """A filter: lets every record pass, scrubbed, whoever formats it."""
-    record.msg, record.args = scrub(record.getMessage()), None
+    record.msg, record.args, record.is_scrubbed = scrub(record.getMessage()), None, True
     if hasattr(record, "fields"):
-        record.fields = _scrubbed(record.fields)
+        record.fields = scrubbed(record.fields)
     if record.exc_info:
         record.exc_text = scrub(logging.Formatter().formatException(record.exc_info))
     return True

@@ -74,6 +74,25 @@ QUEUE_SECONDS = Histogram("portal_queue_seconds", "Time in front of a thread, be
 REFUSED_ORIGINS = Counter(
     "portal_refused_origins_total", "Answers that a browser kept from its page", ["reason"]
 )
+SYNC_LAST = Gauge(
+    "portal_sync_last_timestamp_seconds",
+    "When a run of `sync` last ended so; absent where none did",
+    ["scope", "outcome"],
+    multiprocess_mode="mostrecent",
+)
+SYNC_DIFFERING = Gauge(
+    "portal_sync_differing_rows",
+    "Rows that the last run of `sync` found not to be what Stripe says",
+    ["scope"],
+    multiprocess_mode="mostrecent",
+)
+SYNC_UNCLAIMED = Gauge(
+    "portal_sync_unclaimed_subscriptions",
+    "Subscriptions to our plans that have not ended and that the last run of `sync` found without "
+    "an owner",
+    ["scope"],
+    multiprocess_mode="mostrecent",
+)
 LIMITER_ERRORS = Counter("portal_rate_limit_errors_total", "Requests let through uncounted")
 
 

@@ -26,6 +26,7 @@ _SIZES = {
     "gauge_livesum": 16_384,  # of the calls and rests under way
     "gauge_livemin": 16_384,
     "gauge_max": 16_384,
+    "gauge_mostrecent": 16_384,
 }
 _MASTER = "master"
 

@@ -71,6 +71,8 @@ def _finish(response: Response) -> Response:
 def _tell_refused_origin(response: Response) -> None:
     if "Origin" not in request.headers:
         return
+    if request.method != "OPTIONS" and "Access-Control-Allow-Origin" in response.headers:
+        return  # nearly always: what follows costs more than CORS itself
     asked, answered = dict(request.headers), dict(response.headers)
     if reason := cors.refusal(request.method, asked, answered):
         REFUSED_ORIGINS.labels(reason).inc()

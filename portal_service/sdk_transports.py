@@ -11,11 +11,12 @@ import httpx
 import stripe
 
 from portal_service import deadline
+from portal_service.connection import Answer
 from portal_service.metrics import VENDOR_RETRIES
 from portal_service.slots import NoSlot, TimedOut
-from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, call_of
+from portal_service.transport import ConnectionLost, Transport, Unreachable, call_of
 
-_OF_HTTPX = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "portal_service"}
+_OF_HTTPX = {"accept": "*/*", "accept-encoding": "gzip", "user-agent": "portal_service"}
 # PostgREST's client wants to see the request, and whether it asked for a count.
 _NOWHERE = "http://supabase.invalid"
 _WITHOUT_COUNT = httpx.Request("GET", _NOWHERE)
@@ -83,7 +84,7 @@ class StripeTransport(stripe.HTTPClient):
     timeout: seconds for one attempt.
     """
 
-    name = "urllib3"
+    name = "portal_service"
 
     def __init__(self, transport: Transport, timeout: float) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class StripeTransport(stripe.HTTPClient):
         if _attempts.get():
             VENDOR_RETRIES.labels("stripe", call_of(method.upper(), url)).inc()
         _attempts.set(_attempts.get() + 1)
-        sent = {"Accept-Encoding": "gzip, deflate", **(headers or {})}
+        sent = {"Accept-Encoding": "gzip", **(headers or {})}
         try:
             answer = self._transport.ask(
                 "stripe", method.upper(), url, sent, post_data, self._timeout

@@ -13,6 +13,7 @@ from limits.strategies import FixedWindowRateLimiter
 from portal_service import deadline
 from portal_service.clerk import Clerk
 from portal_service.config import Settings
+from portal_service.counters import Counters
 from portal_service.mirror import Mirror
 from portal_service.once import Once
 from portal_service.plans import Plans
@@ -47,7 +48,7 @@ class Services:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Services":
         slots = Slots(settings.threads)
-        transport = Transport(slots, settings.threads)
+        transport = Transport(slots)
         database, stripe = Database(settings, transport), Stripe(settings, transport=transport)
         waiting = partial(_waiting_for_stripe, slots)
         mirror = Mirror(settings, database, stripe, waiting)
@@ -92,6 +93,8 @@ def _waiting_for_stripe(slots: Slots) -> Iterator[None]:
 
 def _limiter(uri: str) -> FixedWindowRateLimiter:
     """Redis' client waits for ever unless told otherwise; what the address itself says wins."""
+    if uri.startswith("memory:"):
+        return FixedWindowRateLimiter(Counters())
     redis = uri.startswith(("redis", "valkey"))
     seconds = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5} if redis else {}
     return FixedWindowRateLimiter(storage_from_string(uri, **seconds))

@@ -61,8 +61,11 @@ class TimedOut(Exception):
 
 @dataclass
 class _Vendor:
+    """freed: told when there may be a place, one who waits for it at a time."""
+
     name: str
     most: int
+    freed: threading.Condition
     waiting: int = 0
     moved_at: float = 0.0  # when it last answered, or somebody began to wait where nobody did
     timeouts: int = 0
@@ -83,9 +86,12 @@ class Slots:
         self.most = max(1, threads * 7 // 8)
         most_for_stripe = max(1, min(threads * 3 // 4, self.most - 1))
         most = {"stripe": most_for_stripe, "supabase": self.most, "clerk": 1}
-        self._vendors = {name: _Vendor(name, most=number) for name, number in most.items()}
+        self._lock = threading.Lock()
+        self._vendors = {
+            name: _Vendor(name, number, threading.Condition(self._lock))
+            for name, number in most.items()
+        }
         self._waiting = 0
-        self._changed = threading.Condition()
 
     @contextmanager
     def asking(self, vendor: str) -> Iterator[None]:
@@ -123,7 +129,7 @@ class Slots:
 
     def _enter(self, name: str, is_call: bool) -> bool:
         """Whether the call is the one that tries for all."""
-        with self._changed:
+        with self._lock:
             vendor = self._vendors[name]
             takes_place = not _in_background.get()
             try:
@@ -152,10 +158,10 @@ class Slots:
             left = min(until, vendor.moved_at + WAIT_SECONDS) - time.monotonic()
             if left <= 0:
                 raise NoSlot("busy")
-            self._changed.wait(left)
+            vendor.freed.wait(left)
 
     def _leave(self, name: str, tries: bool, timed_out: bool | None) -> None:
-        with self._changed:
+        with self._lock:
             vendor = self._vendors[name]
             takes_place = not _in_background.get()
             vendor.waiting -= takes_place
@@ -166,7 +172,8 @@ class Slots:
                 _note_timeout(vendor)
             elif timed_out is False:
                 _note_answer(vendor)
-            self._changed.notify_all()
+            for one in self._vendors.values():  # the place may be one of those for all together
+                one.freed.notify()
 
 
 def _note_timeout(vendor: _Vendor) -> None:

@@ -2,9 +2,8 @@
 no Stripe, no HTTP.
 """
 
-import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -13,60 +12,38 @@ from postgrest import CountMethod
 from postgrest.exceptions import APIError
 from supabase import Client, ClientOptions, create_client
 
-from portal_service import deadline, last_call
+from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.entitlement import Account, by_merit, is_ignored_row
-from portal_service.errors import ServiceError
-from portal_service.log import log
-from portal_service.metrics import VENDOR_ERRORS, error_label
 from portal_service.sdk_transports import SupabaseClient
 from portal_service.subscription import COLUMNS, Row
+from portal_service.supabase_errors import CONFLICTS, SCHEMA_CODES, DatabaseError, failed
 from portal_service.transport import Transport
 
 ROW_COLUMNS = (*COLUMNS, "clerk_owner_id", "user_id", "revision", "created_at", "updated_at")
-# Postgres: deadlock detected, could not serialize. Both mean: somebody else was writing.
-_CONFLICTS = ("40P01", "40001")
-# Postgres' classes of a wrong value, and `raise` of a trigger: the next try fails as well.
-_REFUSALS = ("22", "23", "P0")
-# PostgREST and Postgres: a column, table or function that the migrations would have made, or a
-# schema of its own that is not exposed.
-_SCHEMA_CODES = ("42703", "42P01", "42883", "PGRST106", "PGRST202", "PGRST204", "PGRST205")
-_NOT_ASKED = httpx.PoolTimeout.__name__  # no thread may wait for it now
 _PAGE = 500
-
-
-class DatabaseError(ServiceError):
-    """Raised when a call did not succeed; `database_code` is Postgres' or PostgREST's, if any."""
-
-    code = "database_unavailable"
-
-    def __init__(self, database_code: str, message: str) -> None:
-        super().__init__()
-        self.database_code = database_code
-        self.message = message
-
-
-class ValueRefused(DatabaseError):
-    """Raised when the database refuses a value for good, as a number that is too large, or a
-    customer that is somebody else's. Trying again can't help.
-    """
-
-    code = "internal_error"
 
 
 class Database:
     """One Supabase admin client, made on first use: after Gunicorn's fork, never before.
 
     transport: the process' own, else one for this alone.
+    retrying: calls what it is given, and again where that can help.
     """
 
-    def __init__(self, settings: Settings, transport: Transport | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport | None = None,
+        retrying: Callable[[Callable[[], Any]], Any] = lambda ask: ask(),
+    ) -> None:
         self._settings = settings
+        self._retrying = retrying
         self._transport = transport or Transport.for_threads(settings.threads)
 
     def account(self, clerk_owner_id: str) -> Account:
         """The user, the customers and the rows of one owner, in one call."""
-        found = self._call_in_mode("billing_account", clerk_owner_id=clerk_owner_id)
+        found = self.call("billing_account", clerk_owner_id=clerk_owner_id)
         settings, rows = self._settings, dict[bool, list[Row]]({False: [], True: []})
         for row in found["subscriptions"]:
             ignored = is_ignored_row(row, settings.plans, settings.ignored_products)
@@ -82,20 +59,18 @@ class Database:
 
     def link_customer(self, clerk_owner_id: str, customer: str) -> None:
         """Keep whose customer this is. Raises ValueRefused where it is somebody else's."""
-        self._call_in_mode(
-            "link_customer", clerk_owner_id=clerk_owner_id, stripe_customer_id=customer
-        )
+        self.call("link_customer", clerk_owner_id=clerk_owner_id, stripe_customer_id=customer)
 
     def mark_customer(self, customer: str, gone: bool) -> None:
         """Remember that Stripe no longer has a customer under our key, or that it has."""
-        self._call_in_mode("mark_customer", stripe_customer_id=customer, gone=gone)
+        self.call("mark_customer", stripe_customer_id=customer, gone=gone)
 
     def forget_owner(self, clerk_owner_id: str) -> dict[str, int]:
         """Put a word that stands for nobody where an owner's id is, and take the app's user away.
 
         Returns how many "subscriptions" and "customers" were theirs, and "of_the_other_mode".
         """
-        counts: dict[str, int] = self._call_in_mode("forget_owner", clerk_owner_id=clerk_owner_id)
+        counts: dict[str, int] = self.call("forget_owner", clerk_owner_id=clerk_owner_id)
         return counts
 
     def gone_customers(self) -> list[str]:
@@ -120,7 +95,7 @@ class Database:
                 expected_revision=expected_revision,
             )
         except DatabaseError as error:
-            if error.database_code in _CONFLICTS:
+            if error.database_code in CONFLICTS:
                 return None
             raise
         return rows[0] if rows else None
@@ -176,12 +151,16 @@ class Database:
         """The first thing that the migrations would have made, by name; None when all is there."""
         try:
             self._execute(self._rows().limit(1))
-            self._call_in_mode("billing_account", clerk_owner_id="")
+            self.call("billing_account", clerk_owner_id="")
         except DatabaseError as error:
-            if error.database_code in _SCHEMA_CODES:
+            if error.database_code in SCHEMA_CODES:
                 return _missing_name(error.message)
             raise
         return None
+
+    def call(self, function: str, **arguments: Any) -> Any:
+        """What a function of ours says, asked for the mode of our key."""
+        return self._call(function, livemode=self._settings.livemode, **arguments)
 
     def connect(self) -> None:
         """Make the SDK's client now, not with the first question."""
@@ -207,31 +186,22 @@ class Database:
     def _call(self, function: str, **arguments: Any) -> Any:
         return self._execute(self._client.rpc(function, arguments))
 
-    def _call_in_mode(self, function: str, **arguments: Any) -> Any:
-        return self._call(function, livemode=self._settings.livemode, **arguments)
-
     def _execute(self, query: Any) -> Any:
         return self._answer(query).data
 
     def _answer(self, query: Any) -> Any:
+        return self._retrying(lambda: self._ask(query))
+
+    def _ask(self, query: Any) -> Any:
         try:
             answer = query.execute()
         except APIError as error:
-            raise self._failed(error.code or "", error.message or "") from error
+            raise failed(str(error.code or ""), error.message or "") from error
         except (httpx.HTTPError, deadline.OutOfTime) as error:
-            raise self._failed(type(error).__name__, "no answer") from error
+            raise failed(type(error).__name__, "no answer") from error
         if not isinstance(answer.data, (list, dict)):  # a proxy's page instead of PostgREST's JSON
-            raise self._failed("garbage", "the answer is not JSON")
+            raise failed("garbage", "the answer is not JSON")
         return answer
-
-    def _failed(self, code: str, message: str) -> DatabaseError:
-        VENDOR_ERRORS.labels("supabase", error_label(code)).inc()
-        if code != _NOT_ASKED:  # which `slots` tells, in one line for many
-            level = logging.INFO if code in _CONFLICTS else logging.ERROR
-            about = last_call.fields()
-            log(level, "supabase call failed", **about, code=code, vendor_message=message)
-        kind = ValueRefused if code[:2] in _REFUSALS and len(code) == 5 else DatabaseError
-        return kind(code, message)
 
 
 def _missing_name(message: str) -> str:

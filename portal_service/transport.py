@@ -1,28 +1,30 @@
-"""The one way out: pooled HTTP under both vendors' SDKs and Clerk's key fetch. It asks `slots`
-before it waits, keeps the time by `wall_clock`, tries a reset connection once more, and counts.
-It knows no vendor's answers, and nothing of the requests that come in.
+"""The one way out: HTTP under both vendors' SDKs and Clerk's key fetch, over connections that are
+kept. It asks `slots` before it waits, tries a lost connection once more, and counts. It knows no
+vendor's answers, and nothing of the requests that come in. What a connection does: connection.py.
 
 Nothing is read or opened before the first call: Gunicorn may load the app before it forks.
 """
 
+import base64
 import os
 import ssl
-import threading
 import time
+import weakref
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cached_property
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import certifi
-import urllib3
+import httptools
 
 from portal_service import deadline, last_call
+from portal_service.connection import Answer, Connection, request_bytes
 from portal_service.metrics import VENDOR_IN_FLIGHT, VENDOR_REFUSED, VENDOR_RETRIES, VENDOR_SECONDS
 from portal_service.slots import NoSlot, Slots, TimedOut
-from portal_service.wall_clock import Call, Pool, PoolTLS, WallClock
+from portal_service.tracing import call_span, note_status
 
 # A time-out after less says that our budget was spent, not that the vendor hangs.
 _TELLING_SECONDS = 1.0
@@ -35,7 +37,7 @@ _WORDS = frozenset(
         *("release", "subscription_schedules"),
         *("rest", "rpc", "billing_account", "billing_customers", "billing_trial_write"),
         *("forget_owner", "gone_customers", "link_customer", "mark_customer"),
-        *("upsert_subscription",),
+        *("upsert_subscription", "billing_hold_sync", "billing_end_sync", "billing_syncs"),
         *(".well-known", "jwks.json"),
     }
 )
@@ -53,29 +55,17 @@ class ConnectionLost(Exception):
 NO_ANSWER = (NoSlot, TimedOut, Unreachable, ConnectionLost, deadline.OutOfTime)
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Mapping[str, str]
-    body: bytes  # decoded, whatever the wire's encoding
-
-
 class Transport:
-    """One per process.
+    """One per process."""
 
-    threads: how many requests the process serves at once; as many connections per host are kept.
-    """
-
-    def __init__(self, slots: Slots, threads: int) -> None:
+    def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._threads = threads
-        self._clock = WallClock()
-        self._managers: dict[str, urllib3.PoolManager] = {}
-        self._lock = threading.Lock()
+        self._hosts: dict[str, _Host] = {}
 
     @classmethod
     def for_threads(cls, threads: int) -> "Transport":
-        return cls(Slots(threads), threads)
+        """threads: how many requests the process serves at once."""
+        return cls(Slots(threads))
 
     def ask(
         self,
@@ -88,24 +78,30 @@ class Transport:
     ) -> Answer:
         """One call, whose answer may be anything that HTTP allows; redirects are not followed.
 
-        It must be safe to repeat: a connection that was reset is tried once more at once.
-        timeout: seconds for one attempt, if the request's budget has as much left.
-        Raises NoSlot, TimedOut, Unreachable, ConnectionLost, OutOfTime.
+        It must be safe to repeat: a connection that was lost is tried once more at once.
+        method: not HEAD. timeout: seconds for one attempt, if the request's budget has as much
+        left. Raises NoSlot, TimedOut, Unreachable, ConnectionLost, OutOfTime.
         """
         call = call_of(method, url)
         began = time.monotonic()
         try:
-            with self._slots.asking(vendor), VENDOR_IN_FLIGHT.labels(vendor).track_inprogress():
+            with (
+                self._slots.asking(vendor),
+                VENDOR_IN_FLIGHT.labels(vendor).track_inprogress(),
+                call_span(vendor, call) as span,
+            ):
                 began = time.monotonic()
                 try:
-                    return self._exchange(method, url, headers, body, deadline.attempt(timeout))
+                    answer = self._exchange(method, url, headers, body, deadline.attempt(timeout))
                 except ConnectionLost:
                     VENDOR_RETRIES.labels(vendor, call).inc()
-                    return self._exchange(method, url, headers, body, deadline.attempt(timeout))
+                    answer = self._exchange(method, url, headers, body, deadline.attempt(timeout))
                 finally:
                     seconds = time.monotonic() - began
                     VENDOR_SECONDS.labels(vendor, call).observe(seconds)
                     last_call.keep(call, seconds)
+                note_status(span, answer.status)
+                return answer
         except NoSlot as refused:
             VENDOR_REFUSED.labels(vendor, call, refused.reason).inc()
             raise
@@ -118,45 +114,91 @@ class Transport:
         body: bytes | str | None,
         seconds: float,
     ) -> Answer:
-        call = Call(seconds)
-        try:
-            with self._clock.during(call):
-                answer = self._manager(url).urlopen(
-                    method,
-                    url,
-                    body=body,
-                    headers=headers,
-                    redirect=False,
-                    retries=False,
-                    timeout=urllib3.Timeout(total=seconds),
-                )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _translated(error, call, seconds) from error
-        if call.expired:  # an answer without a length ends where its connection does
-            raise _late(seconds)
-        return Answer(answer.status, answer.headers, answer.data)
-
-    def _manager(self, url: str) -> urllib3.PoolManager:
+        until = time.monotonic() + seconds
         parts = urlsplit(url)
-        host = f"{parts.scheme}://{parts.netloc}"
-        with self._lock:
-            if host not in self._managers:
-                self._managers[host] = self._new_manager(parts.scheme, _proxy_for(parts))
-            return self._managers[host]
+        try:
+            host = self._host(parts)
+            request = request_bytes(method, host.target(parts), parts.netloc, headers, body)
+            return host.ask(request, until)
+        except (OSError, UnicodeError, httptools.HttpParserError, zlib.error) as error:
+            raise _translated(error, seconds) from error
 
-    def _new_manager(self, scheme: str, proxy: str | None) -> urllib3.PoolManager:
-        kept: dict[str, Any] = {"maxsize": self._threads}
-        if scheme == "https" or proxy:
-            kept["ssl_context"] = self._tls
-        manager = urllib3.ProxyManager(proxy, **kept) if proxy else urllib3.PoolManager(**kept)
-        manager.pool_classes_by_scheme = {"http": Pool, "https": PoolTLS}
-        return manager
+    def _host(self, parts: SplitResult) -> "_Host":
+        name = f"{parts.scheme}://{parts.netloc}"
+        if name not in self._hosts:
+            tls = self._tls if parts.scheme == "https" else None
+            self._hosts.setdefault(name, _Host(parts, tls))
+        return self._hosts[name]
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
         own = None if folder else certifi.where()
         return ssl.create_default_context(cafile=file or own, capath=folder)
+
+
+class _Host:
+    """How a host is reached, and the connections to it that wait for their next call: never more
+    than there were calls at once.
+    """
+
+    def __init__(self, parts: SplitResult, tls: ssl.SSLContext | None) -> None:
+        self._name = parts.hostname or ""
+        self._port = parts.port or (443 if tls else 80)
+        self._tls = tls
+        self._proxy = _proxy_for(parts)
+        self._idle: list[Connection] = []
+        weakref.finalize(self, _close, self._idle)  # once nobody uses the transport any more
+
+    def target(self, parts: SplitResult) -> str:
+        """What the request line names: for a proxy that does not connect us through, all of it."""
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        is_told_all = self._proxy and not self._tls
+        return f"{parts.scheme}://{parts.netloc}{path}" if is_told_all else path
+
+    def ask(self, request: bytes, until: float) -> Answer:
+        """Raises as Connection does."""
+        connection = self._kept() or self._new(until)
+        try:
+            answer = connection.ask(request, until)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, ConnectionError):
+                _close(self._idle)  # they may be lost as well: who tries again gets a new one
+            raise
+        if connection.may_be_kept:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return answer
+
+    def _kept(self) -> Connection | None:
+        with suppress(IndexError):  # there is none, or another thread was faster
+            while connection := self._idle.pop():
+                if not connection.is_dropped():
+                    return connection
+                connection.close()
+        return None
+
+    def _new(self, until: float) -> Connection:
+        via = self._proxy
+        name, port = (via.hostname or "", via.port or 80) if via else (self._name, self._port)
+        connection = Connection.to(name, port, until)
+        try:
+            if self._tls and via:
+                connection.tunnel(f"{self._name}:{self._port}", _authorization(via), until)
+            if self._tls:
+                connection.encrypt(self._tls, self._name, until)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _close(idle: list[Connection]) -> None:
+    with suppress(IndexError):
+        while True:
+            idle.pop().close()
 
 
 def call_of(method: str, url: str) -> str:
@@ -170,24 +212,34 @@ def template(url: str) -> str:
     return "/".join(part if part in _WORDS or not part else "{id}" for part in parts)
 
 
-def _proxy_for(url: SplitResult) -> str | None:
-    """What HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say, as curl reads them."""
+def _proxy_for(url: SplitResult) -> SplitResult | None:
+    """What HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY say, as curl reads them. Raises OSError
+    for a proxy that is not spoken to in plain HTTP.
+    """
     if proxy_bypass(url.netloc):
         return None
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+    if proxy is None:
+        return None
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if parts.scheme != "http":
+        raise OSError(f"a proxy by {parts.scheme} is not supported")
+    return parts
 
 
-def _translated(error: Exception, call: Call, seconds: float) -> Exception:
-    late = isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError))
-    refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # which it calls a time-out
-    if call.expired or (late and not refused):
-        return _late(seconds)
-    if isinstance(error, (urllib3.exceptions.ProtocolError, ConnectionError)):
+def _authorization(proxy: SplitResult) -> str | None:
+    if proxy.username is None:
+        return None
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def _translated(error: Exception, seconds: float) -> Exception:
+    """seconds: that the attempt was given."""
+    if isinstance(error, TimeoutError):
+        return TimedOut(counts=seconds >= _TELLING_SECONDS)
+    broken = isinstance(error, (ConnectionError, httptools.HttpParserError, zlib.error))
+    if broken and not isinstance(error, ConnectionRefusedError):
         return ConnectionLost(type(error).__name__)
     return Unreachable(f"{type(error).__name__}: {error}")
-
-
-def _late(seconds: float) -> TimedOut:
-    return TimedOut(counts=seconds >= _TELLING_SECONDS)

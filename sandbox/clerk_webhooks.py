@@ -129,7 +129,8 @@ def _post(url: str, body: bytes, sent: dict[str, str]) -> Json:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             status, text = response.status, response.read()
     except urllib.error.HTTPError as error:
-        status, text = error.code, error.read()
+        with error:
+            status, text = error.code, error.read()
     said = json.loads(text)
     outcome = said.get("outcome") or said.get("code") if isinstance(said, dict) else None
     return {"status_code": status, "outcome": outcome}

@@ -5,8 +5,9 @@ from typing import Any
 
 import requests
 
+from portal_service.connection import Answer
 from portal_service.slots import TimedOut
-from portal_service.transport import Answer, Transport, Unreachable
+from portal_service.transport import Transport, Unreachable
 
 
 def exchange_by_requests(

@@ -15,6 +15,7 @@ from service_under_test import APP_URL, Clock, Log, MakeService, OtherStripe, Se
 from portal_service import Settings, create_app
 from portal_service.portal_choice import PortalChoice
 from portal_service.readiness import Readiness
+from portal_service.sync_runs import LastSync
 from sandbox.postgres import Postgres
 from sandbox.web import Server
 from sandbox.world import World
@@ -24,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """What the suite leaves out: each has a make target of its own."""
     for option, what in (
         ("--postgrest", "hold the real PostgREST to the same tests"),
+        ("--traced", "install OpenTelemetry beside the service, and look at its traces"),
         ("--postgres-15", "run the schema's tests on Postgres 15"),
         ("--e2e", "click through the sandbox in Chromium"),
         ("--nextjs", "build Next.js apps and click through them in Chromium"),
@@ -52,6 +54,7 @@ def no_background_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Readiness, "begin_once", lambda self: None)
     monkeypatch.setattr(Readiness, "_begin", Readiness.look)
     monkeypatch.setattr(PortalChoice, "_begin", lambda self: None)
+    monkeypatch.setattr(LastSync, "begin_where_due", lambda self: None)
 
 
 @pytest.fixture(scope="session")

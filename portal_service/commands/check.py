@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import click
 from flask.cli import ScriptInfo
@@ -34,7 +33,7 @@ from portal_service.commands.findings import (
 )
 from portal_service.config import ConfigError, Settings
 from portal_service.errors import ServiceError
-from portal_service.log import LOGGER
+from portal_service.log import quiet
 from portal_service.services import Services, services_of
 from portal_service.stripe_setup import StripeSetup
 from portal_service.transport import Transport
@@ -104,7 +103,7 @@ def check(
         settings = None
     else:
         settings = services.settings
-        with _quiet():
+        with quiet():  # the table says what the log would
             findings = _look(services, operator_key, url, offline)
     _show(findings, settings, operator_key, as_json)
     sys.stdout.flush()
@@ -201,13 +200,3 @@ def _show(
         if one["cure"]:
             click.echo(f"{'':{width + 10}}→ {one['cure']}")
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The table says what the log would."""
-    before, LOGGER.disabled = LOGGER.disabled, True
-    try:
-        yield
-    finally:
-        LOGGER.disabled = before

@@ -8,11 +8,12 @@ from typing import Any
 
 from portal_service.commands.check_webhook import is_ours
 from portal_service.commands.findings import Check, Finding, Subject, green, red, yellow
+from portal_service.connection import Answer
 from portal_service.deadline import OutOfTime
 from portal_service.slots import TimedOut
 from portal_service.stripe_errors import KeyForbidden
 from portal_service.stripe_setup import signed_event
-from portal_service.transport import NO_ANSWER, Answer
+from portal_service.transport import NO_ANSWER
 
 _HOPS = "trusted_hops"
 _ANSWERS_WITHIN_SECONDS = 4.0

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from portal_service.commands.findings import Check, Finding, Subject, green, red, yellow
-from portal_service.supabase_db import Database, DatabaseError, ValueRefused
+from portal_service.supabase_db import Database
+from portal_service.supabase_errors import BAD_KEY, DatabaseError, ValueRefused
 
 _MIGRATE = (
     "Run the migrations (portal-service migrate writes them). Where they ran: PostgREST answers "
@@ -47,7 +48,7 @@ def _missing(subject: Subject, name: str) -> Finding:
 
 def _unanswered(subject: Subject, error: DatabaseError) -> Finding:
     code = error.database_code
-    if code in _BAD_KEY or "Invalid API key" in error.message:
+    if code in _BAD_KEY or BAD_KEY in error.message:
         return red(
             "supabase_key",
             f"Supabase refuses SUPABASE_SERVICE_ROLE_KEY ({code or error.message})",
@@ -73,6 +74,7 @@ def _parts(database: Database) -> Iterator[Finding]:
         "mark_customer": lambda: database.mark_customer("", gone=False),
         "upsert_subscription": lambda: database.upsert({"stripe_subscription_id": ""}, None, None),
         "billing_trial_write": database.refused_write,
+        "billing_syncs": lambda: database.call("billing_syncs"),
     }
     for name, ask in asked.items():
         try:

@@ -16,7 +16,7 @@ from portal_service.owner import is_owner, kind
 from portal_service.services import Services, current_services
 from portal_service.stripe_errors import CustomerMissing, NotAtStripe
 from portal_service.subscription import StripeObject
-from portal_service.supabase_db import ValueRefused
+from portal_service.supabase_errors import ValueRefused
 
 
 class _Refused(Exception):

@@ -3,11 +3,13 @@
 Compares in bulk, and repairs one by one by the mirror's refresh: safe while webhooks come.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Literal
 
@@ -15,12 +17,13 @@ import click
 from flask.cli import with_appcontext
 
 from portal_service.commands.account import AnotherAccount, refuse_another_account
-from portal_service.commands.retry import PAUSE_SECONDS, retrying
+from portal_service.commands.lease import AnotherRun, Lease
+from portal_service.commands.retry import AWAY, PAUSE_SECONDS, retrying
 from portal_service.commands.sync_report import Difference, Report
+from portal_service.commands.sync_wanted import moment, wanted
 from portal_service.errors import ServiceError
-from portal_service.events import SUBSCRIPTION_EVENTS
 from portal_service.services import Services, current_services
-from portal_service.stripe_errors import CustomerMissing, NotAtStripe
+from portal_service.stripe_errors import NotAtStripe
 from portal_service.subscription import (
     ENDED,
     Row,
@@ -30,9 +33,12 @@ from portal_service.subscription import (
     is_running_at_stripe,
     row_of,
 )
+from portal_service.sync_runs import Found, Outcome, Scope
 
 _BATCH = 100
 _LINE_EVERY = 1000
+# So many repairs in a row that a vendor's absence kept from succeeding end the run.
+_ENOUGH = 3
 
 Progress = Literal["bar", "lines", "none"]
 
@@ -41,8 +47,10 @@ Progress = Literal["bar", "lines", "none"]
 @click.option("--customer", metavar="cus_…", help="Only the subscriptions of this customer.")
 @click.option(
     "--since",
-    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
-    help="Only subscriptions that changed since then (UTC; Stripe remembers 30 days).",
+    callback=moment,
+    metavar="2h",
+    help="Only subscriptions that changed in the last 2h (30m, 3d), or since 2026-11-27T08:00:00 "
+    "(UTC; Stripe remembers 30 days).",
 )
 @click.option("--starting-after", metavar="sub_…", help="Go on after this subscription.")
 @click.option("--dry-run", is_flag=True, help="Show the differences; exit with 1 if there are any.")
@@ -55,34 +63,36 @@ def sync(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Make the table equal to Stripe.
+    """Make the table equal to Stripe. Safe beside live webhooks, and fit for a clock.
 
-    Exits with 1 if a dry run finds differences or a repair fails, with 2 if the key is that of
-    another account.
+    One run at a time: another one is told so and does nothing. --dry-run and --customer run beside
+    it. What Stripe or Supabase refuses for a moment is tried again, for two minutes.
+
+    \b
+    Exits with
+      0   done
+      1   a dry run found differences; or rows could not be refreshed, each is named
+      2   the key is that of another account, or an option won't do
+      75  not now, try again later: Stripe or Supabase stayed away, or another run is at work
+      143 it was told to end (SIGTERM)
     """
     if sum(option is not None for option in (customer, since, starting_after)) > 1:
         raise click.UsageError("--customer, --since and --starting-after exclude each other.")
-    run = _Run(retrying(current_services()), dry_run)
-    report = run.report
+    services = retrying(current_services())
+    run = _Run(services, dry_run, scope="since" if since else None if starting_after else "all")
+    if not (dry_run or customer):
+        run.lease = Lease(services, current_services(), run.found)
     try:
-        refuse_another_account(run.services)
-        wanted = _wanted(run.services, customer, since, starting_after)
-        listed = run.compare_all(wanted, _progress(as_json))
-        report.last = None  # from here on only a run from the start is a whole one
-        if starting_after:
-            click.echo("Rows that Stripe no longer lists take a run from the start.", err=True)
-        elif not since:
-            run.compare_unlisted(listed, customer)
-    except AnotherAccount as error:
+        with run.lease.held() if run.lease else nullcontext():
+            run.compare(customer, since, starting_after, _progress(as_json))
+    except (AnotherRun, AnotherAccount) as error:
         click.echo(str(error), err=True)
-        raise SystemExit(2) from error
+        raise SystemExit(os.EX_TEMPFAIL if isinstance(error, AnotherRun) else 2) from error
     except ServiceError as error:
-        goes_on = report.last and not (customer or since)
-        where = f" with --starting-after {report.last}" if goes_on else ""
-        click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again{where}.", err=True)
-        raise SystemExit(1) from error
-    report.show(dry_run, as_json)
-    if report.failed or (dry_run and report.differences):
+        run.report.show_stopped(error, can_go_on=not (customer or since))
+        raise SystemExit(os.EX_TEMPFAIL if isinstance(error, AWAY) else 1) from error
+    run.report.show(dry_run, as_json)
+    if run.report.failed or (dry_run and run.report.differences):
         raise SystemExit(1)
 
 
@@ -92,35 +102,38 @@ def _progress(as_json: bool) -> Progress:
     return "bar" if sys.stderr.isatty() else "lines"
 
 
-def _wanted(
-    services: Services, customer: str | None, since: datetime | None, after: str | None
-) -> Iterable[StripeObject]:
-    if customer:
-        try:
-            return services.stripe.subscriptions_of(customer)[0]
-        except CustomerMissing:
-            return []  # what we hold of it is compared with nothing, in compare_unlisted
-    if since:
-        return _changed(services, since.replace(tzinfo=UTC))
-    return services.stripe.all_subscriptions(after)
-
-
-def _changed(services: Services, since: datetime) -> Iterator[StripeObject]:
-    events = services.stripe.events(
-        types=sorted(SUBSCRIPTION_EVENTS), created={"gte": int(since.timestamp())}
-    )
-    for subscription_id in dict.fromkeys(event["data"]["object"]["id"] for event in events):
-        try:
-            yield services.stripe.subscription(subscription_id)[0]
-        except NotAtStripe:
-            continue
-
-
 @dataclass
 class _Run:
     services: Services
     dry_run: bool
+    scope: Scope | None
+    lease: Lease | None = None
     report: Report = field(default_factory=Report)
+    away_in_a_row: int = 0
+
+    def found(self, outcome: Outcome) -> Found | None:
+        """What the database is to keep of this run; nothing of one that only went on."""
+        if self.scope is None:
+            return None
+        report = self.report
+        outcome = "failed" if report.failed else outcome
+        return Found(self.scope, outcome, report.differing_rows, len(report.unclaimed))
+
+    def compare(
+        self,
+        customer: str | None,
+        since: datetime | None,
+        starting_after: str | None,
+        progress: Progress,
+    ) -> None:
+        """Raises AnotherAccount, AnotherRun, and ServiceError where it could not go on."""
+        refuse_another_account(self.services)
+        listed = self.compare_all(wanted(self.services, customer, since, starting_after), progress)
+        self.report.last = None  # from here on only a run from the start is a whole one
+        if starting_after:
+            click.echo("Rows that Stripe no longer lists take a run from the start.", err=True)
+        elif not since:
+            self.compare_unlisted(listed, customer)
 
     def compare_all(self, subscriptions: Iterable[StripeObject], progress: Progress) -> set[str]:
         """Compare, and repair, batch by batch. Returns the ids of all that Stripe listed."""
@@ -128,7 +141,7 @@ class _Run:
         with click.progressbar(
             subscriptions, label="Comparing with Stripe", file=sys.stderr, hidden=progress != "bar"
         ) as bar:
-            remaining = iter(bar)
+            remaining = self._one_by_one(bar)
             while batch := list(islice(remaining, _BATCH)):
                 self._compare_batch(batch)
                 listed |= {subscription["id"] for subscription in batch}
@@ -137,9 +150,15 @@ class _Run:
                     click.echo(f"{report.seen} subscriptions compared", err=True)
         return listed
 
+    def _one_by_one(self, subscriptions: Iterable[StripeObject]) -> Iterator[StripeObject]:
+        for subscription in subscriptions:
+            self._keep_lease()
+            yield subscription
+
     def compare_unlisted(self, listed: set[str], customer: str | None) -> None:
         """Rows that Stripe did not list: deleted test data, or written since."""
         for row in self.services.database.rows(customer):
+            self._keep_lease()
             known = row["stripe_subscription_id"] in listed or row["status"] in ENDED
             if not known and row["livemode"] in (None, self.services.settings.livemode):
                 self._compare_unlisted(row)
@@ -150,7 +169,7 @@ class _Run:
         services = self.services
         rows = services.database.rows_by_id([subscription["id"] for subscription in batch])
         to_do = []
-        for subscription in batch:
+        for subscription in self._one_by_one(batch):
             row = rows.get(subscription["id"])
             if row is None and services.mirror.whose.is_somebody_elses(subscription):
                 continue
@@ -196,16 +215,27 @@ class _Run:
         return customer is None or self.services.database.owner_of_customer(customer) is None
 
     def _repair(self, name: str) -> None:
+        """Where the vendors stay away, it is not one row's trouble. Raises ServiceError then."""
         if self.dry_run:
             return
+        self._keep_lease()
         try:
             if self.services.mirror.refresh(name) != "ignored":
                 self.report.repaired += 1
+            self.away_in_a_row = 0
         except ServiceError as error:
             self.report.failed[name] = error.code
+            self.away_in_a_row = self.away_in_a_row + 1 if isinstance(error, AWAY) else 0
+            if self.away_in_a_row == _ENOUGH:
+                raise
         time.sleep(PAUSE_SECONDS)
+
+    def _keep_lease(self) -> None:
+        if self.lease:
+            self.lease.keep()
 
     def _ask_about_gone_customers(self, customer: str | None) -> None:
         for gone in self.services.database.gone_customers():
+            self._keep_lease()
             if customer in (None, gone) and not self.services.stripe.is_gone(gone):
                 self.services.database.mark_customer(gone, gone=False)

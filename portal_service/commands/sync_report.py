@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from portal_service.errors import ServiceError
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -35,6 +37,16 @@ class Report:
     def two_running(self) -> dict[str, list[str]]:
         return {c: names for c, names in self.running_of_customer.items() if len(names) > 1}
 
+    @property
+    def differing_rows(self) -> int:
+        return len({difference.row for difference in self.differences})
+
+    def show_stopped(self, error: ServiceError, can_go_on: bool) -> None:
+        """What ended the run, and how to go on where that is possible."""
+        self._show_failed()
+        where = f" with --starting-after {self.last}" if self.last and can_go_on else ""
+        click.echo(f"Stopped: {error.sentence} ({error.code}). Run it again{where}.", err=True)
+
     def show(self, dry_run: bool, as_json: bool) -> None:
         if as_json:
             shown = asdict(self) | {
@@ -52,14 +64,16 @@ class Report:
         for name, owner in self.unclaimed.items():
             claim = f"flask portal link <Clerk's id of whoever pays> {owner}"
             click.echo(f"{name} belongs to nobody. Claim it: {claim}")
-        for name, code in self.failed.items():
-            click.echo(f"{name} could not be refreshed: {code}", err=True)
+        self._show_failed()
         done = "a dry run" if dry_run else f"{self.repaired} refreshed, {len(self.failed)} failed"
-        rows = len({d.row for d in self.differences})
         click.echo(
-            f"{self.seen} subscriptions at Stripe; {rows} rows differ, "
+            f"{self.seen} subscriptions at Stripe; {self.differing_rows} rows differ, "
             f"{len(self.unclaimed)} belong to nobody yet; {done}."
         )
+
+    def _show_failed(self) -> None:
+        for name, code in self.failed.items():
+            click.echo(f"{name} could not be refreshed: {code}", err=True)
 
     def _show_differences(self) -> None:
         cells = [("row", "column", "here", "Stripe")]

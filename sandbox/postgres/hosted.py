@@ -66,5 +66,6 @@ def reset(connection: psycopg.Connection) -> None:
     # Not TRUNCATE, which would wait for every open transaction that has read a table.
     connection.execute(
         "delete from subscriptions; delete from billing_customers;"
-        " delete from gone_customers; delete from users"
+        " delete from gone_customers; delete from users;"
+        " delete from billing_private.sync_leases; delete from billing_private.syncs"
     )

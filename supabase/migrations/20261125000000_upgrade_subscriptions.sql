@@ -123,6 +123,9 @@ from unnest(array[
   'public.upsert_subscription(subscription jsonb, clerk_owner_id text, expected_revision bigint)'
     ' SETOF subscriptions',
   'public.billing_trial_write() text[]',
+  'public.billing_hold_sync(livemode boolean, holder text, seconds integer) jsonb',
+  'public.billing_end_sync(livemode boolean, holder text, found jsonb) void',
+  'public.billing_syncs(livemode boolean) jsonb',
   'public.billing_notices() TABLE(noticed_at timestamp with time zone, notice text)'
 ]) as ours
 join pg_catalog.pg_proc p

@@ -73,6 +73,24 @@ create table if not exists public.gone_customers (
   primary key (stripe_customer_id, livemode)
 );
 
+-- Whose turn it is to run `sync` in a mode, and until when at the latest; and what the last run of
+-- each scope found: `all`, or `since` some time.
+create table if not exists billing_private.sync_leases (
+  livemode boolean primary key,
+  holder text not null,
+  begun_at timestamptz not null,
+  ends_at timestamptz not null
+);
+create table if not exists billing_private.syncs (
+  livemode boolean not null,
+  scope text not null,
+  done_at timestamptz,
+  failed_at timestamptz,
+  differing_rows integer not null,
+  unclaimed_subscriptions integer not null,
+  primary key (livemode, scope)
+);
+
 -- Identifiers are compared as text, whatever type the app's own has. An index that is there under
 -- any name counts. On a big table make them beforehand, one by one, and nobody has to wait:
 --
@@ -440,6 +458,62 @@ end
 $$;
 
 
+-- Takes, or holds on to, the lease of `sync` for one run, and says who has it. It ends by itself, by
+-- this database's clock: a run that was killed keeps nobody out for long.
+create or replace function public.billing_hold_sync(
+  livemode boolean, holder text, seconds integer
+) returns jsonb
+language plpgsql set search_path = '' as $$
+#variable_conflict use_column
+begin
+  insert into billing_private.sync_leases as l (livemode, holder, begun_at, ends_at)
+  values (billing_hold_sync.livemode, billing_hold_sync.holder, clock_timestamp(),
+    clock_timestamp() + make_interval(secs => billing_hold_sync.seconds))
+  on conflict (livemode) do update set
+    holder = excluded.holder, ends_at = excluded.ends_at,
+    begun_at = case when l.holder = excluded.holder then l.begun_at else excluded.begun_at end
+  where l.holder = excluded.holder or l.ends_at <= clock_timestamp();
+  return coalesce((
+    select jsonb_build_object('is_ours', l.holder = billing_hold_sync.holder,
+      'begun_at', l.begun_at, 'ends_at', l.ends_at)
+    from billing_private.sync_leases l where l.livemode = billing_hold_sync.livemode
+  ), '{"is_ours": false}');
+end
+$$;
+
+-- Gives the lease back, and keeps what the run found where it found something to be kept. A run that
+-- has lost its lease keeps nothing.
+create or replace function public.billing_end_sync(livemode boolean, holder text, found jsonb)
+returns void
+language sql set search_path = '' as $$
+  with ended as (
+    delete from billing_private.sync_leases l
+    where l.livemode = billing_end_sync.livemode and l.holder = billing_end_sync.holder
+    returning l.livemode
+  )
+  insert into billing_private.syncs as s
+    (livemode, scope, done_at, failed_at, differing_rows, unclaimed_subscriptions)
+  select ended.livemode, run.scope, case run.outcome when 'done' then clock_timestamp() end,
+    case run.outcome when 'failed' then clock_timestamp() end, run.differing_rows,
+    run.unclaimed_subscriptions
+  from ended, jsonb_to_record(billing_end_sync.found) as run (
+    scope text, outcome text, differing_rows integer, unclaimed_subscriptions integer)
+  where billing_end_sync.found is not null
+  on conflict (livemode, scope) do update set
+    done_at = coalesce(excluded.done_at, s.done_at),
+    failed_at = coalesce(excluded.failed_at, s.failed_at),
+    differing_rows = excluded.differing_rows,
+    unclaimed_subscriptions = excluded.unclaimed_subscriptions;
+$$;
+
+-- What the last run of each scope found. For the service's metrics.
+create or replace function public.billing_syncs(livemode boolean) returns jsonb
+language sql stable set search_path = '' as $$
+  select coalesce(jsonb_agg(to_jsonb(s) order by s.scope), '[]')
+  from billing_private.syncs s where s.livemode = billing_syncs.livemode;
+$$;
+
+
 -- What the migration had to say.
 create or replace function public.billing_notices()
 returns table (noticed_at timestamptz, notice text)
@@ -493,7 +567,9 @@ language sql stable set search_path = '' as $$
       'public.billing_user_id(text)', 'public.billing_account(text, boolean)',
       'public.link_customer(text, boolean, text)', 'public.mark_customer(text, boolean, boolean)',
       'public.upsert_subscription(jsonb, text, bigint)', 'public.billing_notices()',
-      'public.billing_trial_write()', 'public.forget_owner(text, boolean)']) as name),
+      'public.billing_trial_write()', 'public.forget_owner(text, boolean)',
+      'public.billing_hold_sync(boolean, text, integer)',
+      'public.billing_end_sync(boolean, text, jsonb)', 'public.billing_syncs(boolean)']) as name),
     open (door) as (
       select format('row level security of %s is off', item)
       from ours join pg_catalog.pg_class on oid = item where not relrowsecurity
@@ -579,6 +655,8 @@ grant select, insert, update, delete
   to service_role;
 grant select on table public.subscriptions to authenticated;
 grant select on table billing_private.notices to service_role;
+grant select, insert, update, delete
+  on table billing_private.sync_leases, billing_private.syncs to service_role;
 
 do $$
 declare
@@ -589,7 +667,10 @@ begin
     'public.link_customer(text, boolean, text)', 'public.mark_customer(text, boolean, boolean)',
     'public.forget_owner(text, boolean)',
     'public.upsert_subscription(jsonb, text, bigint)', 'public.billing_notices()',
-    'public.billing_trial_write()', 'public.billing_open_doors()']::regprocedure[]
+    'public.billing_trial_write()', 'public.billing_open_doors()',
+    'public.billing_hold_sync(boolean, text, integer)',
+    'public.billing_end_sync(boolean, text, jsonb)', 'public.billing_syncs(boolean)'
+  ]::regprocedure[]
   loop
     execute format('revoke all on function %s from public, anon, authenticated', callable);
     execute format('grant execute on function %s to service_role', callable);

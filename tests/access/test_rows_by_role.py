@@ -117,11 +117,15 @@ ANSWERED = {  # function: for whom; every other function, and for everybody else
     "billing_notices": {"service_role"},
     "billing_trial_write": {"service_role"},
     "billing_open_doors": {"service_role"},
+    "billing_hold_sync": {"service_role"},
+    "billing_end_sync": {"service_role"},
+    "billing_syncs": {"service_role"},
 }
 ARGUMENTS = {
     "text": "user_ann",
     "boolean": False,
     "bigint": 0,
+    "integer": 0,
     "jsonb": {"stripe_subscription_id": "ann's", "status": "canceled"},
 }
 

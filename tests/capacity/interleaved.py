@@ -10,12 +10,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from portal_service import Settings, deadline, open_session
+from portal_service.connection import Answer
 from portal_service.entitlement import Account
 from portal_service.errors import ServiceError
 from portal_service.slots import Slots
 from portal_service.stripe_api import Stripe
 from portal_service.subscription import is_running_at_stripe
-from portal_service.transport import Answer, Transport
+from portal_service.transport import Transport
 from sandbox.faults import Faults
 from sandbox.stripe.api import create_app
 from sandbox.stripe.state import StripeState

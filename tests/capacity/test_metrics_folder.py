@@ -70,6 +70,20 @@ def test_what_a_killed_worker_was_at_is_forgotten(tmp_path: Path) -> None:
     assert total(folder.path, "waiting") == 0
 
 
+def test_what_a_worker_read_last_counts_and_outlives_it(tmp_path: Path) -> None:
+    folder = begin(2, [str(tmp_path)])
+    assert folder is not None
+    registry = CollectorRegistry()
+    rows = Gauge("rows", "x", multiprocess_mode="mostrecent", registry=registry)
+    first, second = folder.take_place([]), folder.take_place(["0"])
+    in_a_worker(first, lambda: rows.set(7))
+    in_a_worker(second, lambda: rows.set(3))
+    assert total(folder.path, "rows") == 3
+    in_a_worker(folder.take_place(["1"]), lambda: rows.set(5))
+    folder.leave(second)
+    assert total(folder.path, "rows") == 5
+
+
 def test_a_worker_that_ended_is_at_nothing_while_no_other_takes_its_place(tmp_path: Path) -> None:
     folder = begin(2, [str(tmp_path)])
     assert folder is not None

@@ -119,7 +119,7 @@ def test_fifty_recycled_workers_leave_nothing_and_lose_no_count(
     # An answer that got lost with its worker may be counted all the same.
     counted = wait_for(lambda: max(_counted(http, gunicorn, line), 0))
     assert answered <= counted <= asked
-    assert len(files) == 1 + 3 * 5  # a lock; five kinds of files of master and two places
+    assert len(files) == 1 + 3 * 6  # a lock; six kinds of files of master and two places
     gunicorn.stop()
     assert not folder.exists()
 

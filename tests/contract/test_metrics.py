@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from service_under_test import (
     APP_URL,
     MakeService,
     Service,
+    execute,
     last_event,
     put_row,
     refused,
@@ -190,6 +192,29 @@ def test_the_last_delivery_and_the_oldest_keys_of_all_workers_are_shown(
     }
     assert shown == {(True, 6, True)}  # by whichever worker
     assert "pid=" not in http.get("/metrics").text
+
+
+def test_what_sync_found_is_the_same_whichever_worker_answers(world: World, tmp_path: Path) -> None:
+    execute(
+        world,
+        "insert into billing_private.syncs values (false, 'all', now(), null, 4, 2),"
+        " (true, 'all', null, now(), 9, 9)",  # of the other mode
+    )
+    environment = world.environment(APP_URL) | {"WEB_CONCURRENCY": "2"}
+    limits = httpx.Limits(max_keepalive_connections=0)
+    names = ("portal_sync_differing_rows", "portal_sync_unclaimed_subscriptions")
+    with (
+        Gunicorn(environment, tmp_path) as service,
+        httpx.Client(base_url=service.url, limits=limits, trust_env=False, timeout=20) as client,
+    ):
+        last_chance = time.monotonic() + 20
+        while counted(client, names[0], scope="all") != 4:
+            assert time.monotonic() < last_chance
+        for _ in range(6):
+            assert [counted(client, name, scope="all") for name in names] == [4, 2]
+        last = "portal_sync_last_timestamp_seconds"
+        assert counted(client, last, scope="all", outcome="done") > 0
+        assert counted(client, last, outcome="failed") == 0
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_counter_that_is_broken_lets_people_through_and_is_counted(
     def broken(*_: object, **__: object) -> int:
         raise ConnectionError("the counter's store is down")
 
-    monkeypatch.setattr("limits.storage.MemoryStorage.incr", broken)
+    monkeypatch.setattr("portal_service.counters.Counters.incr", broken)
     before = service.metric("portal_rate_limit_errors_total")
 
     assert service.checkout().status_code == 200

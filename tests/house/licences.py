@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "licences.md"
-LOCKS = ("requirements.txt", "requirements-redis.txt")
+LOCKS = ("requirements.txt", "requirements-redis.txt", "requirements-sentry.txt")
 
 # All that is asked for is to keep the notice. MPL-2.0 also asks whoever changes the package's own
 # files to publish them; nothing here does.
@@ -30,10 +30,11 @@ SPDX = {
 HEAD = """\
 # Licences
 
-Of the packages that the service is shipped with: those of `requirements.txt` and, as an extra, of
-`requirements-redis.txt`. Made by `make licences` from what the packages say of themselves;
-`tests/house/` keeps it current and refuses a licence that nobody has looked at. Wheels can hold
-libraries of others, whose notices are inside. The service itself is under MIT (`LICENSE`).
+Of the packages that the service is shipped with: those of `requirements.txt` and, as extras, of
+`requirements-redis.txt` and `requirements-sentry.txt`. Made by `make licences` from what the
+packages say of themselves; `tests/house/` keeps it current and refuses a licence that nobody has
+looked at. Wheels can hold libraries of others, whose notices are inside. The service itself is
+under MIT (`LICENSE`).
 
 | package | version | licence |
 |---|---|---|

@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"open_session", "moving"},
     {"readiness"},
     {"services"},
-    {"mirror", "plans", "prices", "portal_choice"},
+    {"mirror", "plans", "prices", "portal_choice", "sync_runs"},
     {"whose"},
     {"stripe_permissions", "stripe_setup"},
     {"supabase_db", "stripe_api", "clerk"},
@@ -36,6 +36,7 @@ LAYERS: list[set[str]] = [
         "deliveries",
         "cors",
         "last_call",
+        "tracing",
         "config",
         "config_values",
         "errors",
@@ -50,11 +51,14 @@ LAYERS: list[set[str]] = [
         "once",
         "reports",
         "stripe_errors",
+        "supabase_errors",
         "slots",
-        "wall_clock",
+        "connection",
+        "counters",
         "metrics_folder",
         "queue_time",
         "known_tokens",
+        "error_reports",
     },
 ]
 # Who may import an outside library: each vendor has its one module.
@@ -68,13 +72,15 @@ VENDORS = {
     "supabase": {"supabase_db"},
     "postgrest": {"supabase_db"},
     "httpx": {"supabase_db", "sdk_transports"},
-    "urllib3": {"transport", "wall_clock"},
+    "httptools": {"connection", "transport"},
     "jwt": {"clerk"},
     # The mirror knows the release that is pinned, the settings the names of parameters, the
     # webhook how a signature is checked; only stripe_api calls Stripe.
     "stripe": {"stripe_client", "sdk_transports", "stripe_errors", "stripe_setup", "mirror",
                "config_values", "webhook"},
     "gunicorn": {"gunicorn_worker"},
+    "sentry_sdk": {"error_reports"},
+    "opentelemetry": {"tracing"},
     "prometheus_client": {"metrics", "metrics_folder", "health"},
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from test_operations import listed
 
-from portal_service import Settings, cors, deliveries
+from portal_service import Settings, cors, deliveries, sync_runs
 from portal_service.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +65,7 @@ def test_every_metric_and_label_that_is_asked_for_exists(expression: str) -> Non
 def test_every_reason_and_outcome_that_is_asked_for_exists() -> None:
     values = re.findall(r'(?:reason|outcome)="([^"]+)"', " ".join(EXPRESSIONS.values()))
     known = {*get_args(deliveries.Reason), *get_args(cors.Reason), *get_args(deliveries.Outcome)}
+    known |= set(get_args(sync_runs.Outcome))
     assert set(values) <= known | {"failed"}
 
 

@@ -49,7 +49,7 @@ def since(arguments: list[str]) -> datetime:
     assert arguments[:4] == ["-m", "portal_service", "sync", "--since"]
     with sync.make_context("sync", arguments[3:]) as context:
         found: datetime = context.params["since"]
-    return found.replace(tzinfo=UTC)
+    return found
 
 
 @pytest.mark.parametrize("status", [0, 1])

@@ -18,7 +18,7 @@ def test_what_is_installed_is_what_is_pinned() -> None:
 
 
 def test_every_pin_has_a_hash() -> None:
-    for lock in (*licences.LOCKS, "requirements-dev.txt"):
+    for lock in (*licences.LOCKS, "requirements-tracing.txt", "requirements-dev.txt"):
         pins = (licences.ROOT / lock).read_text().replace("\\\n", " ").splitlines()
         for pin in pins:
             if pin.strip() and not pin.lstrip().startswith("#"):

@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -48,10 +49,11 @@ def test_each_pin_is_within_its_range() -> None:
     assert direct == {canonicalize_name(wanted.name) for wanted in ranges}
 
 
-def test_the_extra_is_what_the_second_lock_adds() -> None:
-    lines = (ROOT / "requirements-redis.in").read_text().splitlines()
+@pytest.mark.parametrize("extra", ["redis", "sentry"])
+def test_an_extra_is_what_its_lock_adds(extra: str) -> None:
+    lines = (ROOT / f"requirements-{extra}.in").read_text().splitlines()
     wanted = [line.partition("#")[0].strip() for line in lines if line and line[0] not in "#-"]
-    assert wanted == PROJECT["optional-dependencies"]["redis"]
+    assert wanted == PROJECT["optional-dependencies"][extra]
 
 
 def test_what_builds_it_is_pinned_for_make_dist() -> None:

@@ -302,7 +302,7 @@ def test_when_stripe_stays_away_it_says_so(world: World, out: Outside, terminal:
     subscribe(world, "ada")
     out.stripe.fault = lambda method, path: 500
     result = terminal.run("sync")
-    assert result.exit_code == 1
+    assert result.exit_code == os.EX_TEMPFAIL
     assert "stripe_unavailable" in result.stderr
     assert "Traceback" not in result.output
 
@@ -327,7 +327,7 @@ def test_stopped_half_way_it_says_how_to_go_on(
 
     out.stripe.fault = away_at_the_third_page
     stopped = terminal.run("sync")
-    assert stopped.exit_code == 1
+    assert stopped.exit_code == os.EX_TEMPFAIL
     assert len(terminal.rows) == 2 * small_pages
     assert told_to_go_on(stopped)
 
@@ -345,7 +345,7 @@ def test_stopped_at_a_row_that_stripe_did_not_list(
     del world.stripe.subscriptions[gone]
     out.stripe.fault = lambda method, path: 500 if path.endswith(gone) else None
     stopped = terminal.run("sync")
-    assert stopped.exit_code == 1
+    assert stopped.exit_code == os.EX_TEMPFAIL
 
     out.heal()
     assert terminal.run("sync", *told_to_go_on(stopped)).exit_code == 0
@@ -365,7 +365,7 @@ def test_the_database_is_away(world: World, out: Outside, terminal: Terminal) ->
     subscribe(world, "ada")
     out.database.fault = lambda method, path: 503
     result = terminal.run("sync")
-    assert result.exit_code == 1
+    assert result.exit_code == os.EX_TEMPFAIL
     assert "database_unavailable" in result.stderr
 
 

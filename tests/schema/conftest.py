@@ -63,7 +63,8 @@ def db(installed: Database) -> Database:
     """A database with the tutorial's `users` and the migration, and nothing in it."""
     installed.owner(
         "delete from subscriptions; delete from billing_customers; delete from gone_customers;"
-        "delete from users"
+        "delete from users;"
+        "delete from billing_private.sync_leases; delete from billing_private.syncs"
     )
     return installed
 

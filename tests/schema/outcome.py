@@ -65,7 +65,7 @@ VARIANTS: list[dict[str, Any]] = [
 ]
 
 OUR_FUNCTIONS = "billing_user_id|billing_account|link_customer|mark_customer|upsert_subscription"
-OUR_FUNCTIONS += "|billing_notices|forget_owner"
+OUR_FUNCTIONS += "|billing_notices|forget_owner|billing_hold_sync|billing_end_sync|billing_syncs"
 OUR_TABLES = ["subscriptions", "billing_customers", "gone_customers"]
 
 

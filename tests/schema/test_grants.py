@@ -15,6 +15,9 @@ CALLS = {
     "billing_notices": "select billing_notices()",
     "billing_trial_write": "select billing_trial_write()",
     "billing_open_doors": "select billing_open_doors()",
+    "billing_hold_sync": "select billing_hold_sync(false, 'run', 60)",
+    "billing_end_sync": "select billing_end_sync(false, 'run', null)",
+    "billing_syncs": "select billing_syncs(false)",
     "claim": "select billing_private.claim(null, null, null, null)",
     "reader_owners": "select billing_private.reader_owners()",
     "reader_user_ids": "select billing_private.reader_user_ids()",
@@ -77,7 +80,8 @@ def test_the_public_roles_have_no_right_but_to_read_subscriptions(either, role):
     reads = {"SELECT"} if role == "authenticated" else set()
     assert privileges(either, role, "table", "subscriptions") == reads
     assert privileges(either, role, "any_column", "subscriptions") == reads
-    for table in ("billing_customers", "gone_customers", "billing_private.notices"):
+    private = [f"billing_private.{name}" for name in ("notices", "sync_leases", "syncs")]
+    for table in ("billing_customers", "gone_customers", *private):
         assert privileges(either, role, "table", table) == set()
     for sequence in sequences(either):
         assert privileges(either, role, "sequence", sequence) == set()

@@ -161,6 +161,23 @@ def test_a_purchase_can_be_stored_and_trying_stores_nothing(api):
     assert api.client().table("subscriptions").select("status").execute().data == []
 
 
+def test_one_run_of_sync_has_the_lease_and_leaves_what_it_found(api):
+    def hold(holder):
+        return api.rpc("billing_hold_sync", livemode=False, holder=holder, seconds=60).json()
+
+    assert hold("a")["is_ours"]
+    assert not hold("b")["is_ours"]
+    found = {"scope": "all", "outcome": "done", "differing_rows": 3, "unclaimed_subscriptions": 1}
+    for told in (found, None):  # the second time nothing is told any more
+        ended = api.rpc("billing_end_sync", livemode=False, holder="a", found=told)
+        assert ended.status_code == 204
+    [kept] = api.rpc("billing_syncs", livemode=False).json()
+    assert (kept["scope"], kept["differing_rows"], kept["failed_at"]) == ("all", 3, None)
+    assert hold("b")["is_ours"]
+    assert api.rpc("billing_end_sync", livemode=False, holder="b", found=None).status_code == 204
+    assert api.client().rpc("billing_syncs", {"livemode": False}).execute().data == [kept]
+
+
 def test_a_signed_in_member_reads_the_rows_of_the_active_organization(api):
     upsert(api, 0, "org_1")
     upsert(api, 0, "org_2", stripe_subscription_id="sub_2", stripe_customer_id="cus_2")

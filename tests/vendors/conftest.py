@@ -11,10 +11,11 @@ from by_requests import exchange_by_requests
 from stripe._http_client import HTTPClient
 from supabase_answers import Supabase
 
+from portal_service.connection import Answer
 from portal_service.slots import Slots, TimedOut
 from portal_service.stripe_api import Stripe
 from portal_service.supabase_db import Database
-from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable
+from portal_service.transport import ConnectionLost, Transport, Unreachable
 
 Headers = Mapping[str, str]
 

@@ -11,7 +11,8 @@ from given import row, settings
 from supabase_answers import NOBODY, Supabase
 
 from portal_service import deadline
-from portal_service.supabase_db import ROW_COLUMNS, Database, DatabaseError
+from portal_service.supabase_db import ROW_COLUMNS, Database
+from portal_service.supabase_errors import DatabaseError
 from sandbox.web import Server
 
 Json = dict[str, Any]

@@ -12,7 +12,8 @@ from supabase_answers import NOBODY, Supabase
 
 from portal_service import deadline
 from portal_service.errors import ServiceError
-from portal_service.supabase_db import ROW_COLUMNS, Database, DatabaseError, ValueRefused
+from portal_service.supabase_db import ROW_COLUMNS, Database
+from portal_service.supabase_errors import DatabaseAway, DatabaseError, ValueRefused
 
 Json = dict[str, Any]
 Ask = Callable[[Database], object]
@@ -177,6 +178,31 @@ def test_somebody_else_writing_is_a_failure_of_anything_else(
 ) -> None:
     supabase.answer(500, json=complaint(code))
     assert unavailable(ASKS["account"], database).database_code == code
+
+
+PASSES = [
+    "PGRST000",
+    "PGRST002",
+    "PGRST003",
+    "57014",
+    "57P01",
+    "53300",
+    "08006",
+    "55P03",
+    "",
+    "502",
+]
+STAYS = ["PGRST301", "PGRST202", "PGRST106", "42501", "42P01", "40001", "40P01", "23505", "401"]
+
+
+@pytest.mark.parametrize("code", [*PASSES, *STAYS])
+def test_a_command_tries_again_where_the_next_moment_can_be_another(
+    supabase: Supabase, database: Database, code: str
+) -> None:
+    supabase.answer(503, json=complaint(code))
+    with pytest.raises(DatabaseError) as error:
+        database.account("user_ada")
+    assert isinstance(error.value, DatabaseAway) == (code in PASSES)
 
 
 def test_the_log_has_the_code_and_the_message_and_no_key(

@@ -5,9 +5,9 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -16,13 +16,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from prometheus_client import REGISTRY
-from urllib3.connection import HTTPConnection
 from wire import OK, Wire, answers, blackhole, drips, resets, wire
 
-from portal_service import deadline, wall_clock
+from portal_service import deadline
+from portal_service.connection import Answer
 from portal_service.sdk_transports import StripeTransport, SupabaseClient
 from portal_service.slots import NoSlot, Slots, TimedOut
-from portal_service.transport import Answer, ConnectionLost, Transport, Unreachable, template
+from portal_service.transport import ConnectionLost, Transport, Unreachable, template
 
 SHORT = 0.3
 
@@ -37,7 +37,7 @@ def transport(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> Transport:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    return Transport(slots, threads=8)
+    return Transport(slots)
 
 
 def ask(
@@ -112,49 +112,6 @@ def test_stripes_sdk_reads_it(transport: Transport) -> None:
 def test_an_answer_that_drips_ends_in_time(transport: Transport, behaviour) -> None:
     with wire(behaviour) as server, pytest.raises(TimedOut):
         ask(transport, server, timeout=SHORT)
-
-
-def test_a_time_that_ended_while_the_request_was_sent_counts(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    send = HTTPConnection.request
-
-    def until_its_end(self: HTTPConnection, *args: Any, **more: Any) -> None:
-        send(self, *args, **more)
-        wall_clock._present.call.expire()
-
-    monkeypatch.setattr(HTTPConnection, "request", until_its_end)
-    hung_up = threading.Event()
-
-    def waits(connection: socket.socket) -> bool:
-        connection.settimeout(60)
-        try:
-            connection.recv(1)
-        except TimeoutError:
-            return False
-        except ConnectionError:
-            pass
-        hung_up.set()
-        return False
-
-    with wire(waits) as server:
-        with pytest.raises(TimedOut):
-            ask(transport, server, timeout=60)
-        assert hung_up.wait(30)
-
-
-def test_the_clocks_thread_ends_after_a_while_and_begins_with_the_next_call(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wall_clock, "_LOOK_SECONDS", 0.01)
-    dripping = drips(b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n", b"x", b"")
-    with wire(answers(), dripping) as server:
-        ask(transport, server)
-        if thread := transport._clock._thread:
-            thread.join(30)
-        assert transport._clock._thread is None
-        with pytest.raises(TimedOut):
-            ask(transport, server, timeout=SHORT)
 
 
 def test_what_is_left_of_the_budget_counts_where_it_is_less(transport: Transport) -> None:
@@ -233,6 +190,23 @@ def test_and_no_more_than_once(transport: Transport, behaviour) -> None:
         with pytest.raises(ConnectionLost):
             ask(transport, server)
         assert len(server.requests) == 2
+
+
+def test_a_kept_connection_that_was_ended_is_not_used(transport: Transport) -> None:
+    hung_up = threading.Event()
+
+    def once(connection: socket.socket) -> bool:
+        connection.sendall(OK)
+        connection.close()
+        hung_up.set()
+        return False
+
+    with wire(once, answers()) as server:
+        ask(transport, server)
+        assert hung_up.wait(30)
+        assert ask(transport, server).status == 200
+        assert (len(server.requests), server.connections) == (2, 2)
+    assert sample("portal_vendor_retries_total", vendor="stripe", call="GET /v1/x") == 0
 
 
 def test_nobody_there_is_told_at_once(transport: Transport) -> None:
@@ -328,6 +302,49 @@ def test_a_proxy_of_the_environment_is_used(
         monkeypatch.setenv("HTTP_PROXY", value.format(port=proxy.port))
         assert ask(transport, "http://vendor.example").status == 200
         assert proxy.requests[0].startswith(b"GET http://vendor.example/v1/prices HTTP/1.1\r\n")
+
+
+def test_a_proxy_connects_us_through_to_what_is_encrypted(
+    transport: Transport, over_tls: Wire, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+
+    def connects(connection: socket.socket) -> bool:
+        with socket.create_connection(("localhost", over_tls.port)) as behind:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pumped, args=[behind, connection])
+            back.start()
+            pumped(connection, behind)
+            back.join()
+        return False
+
+    with wire(connects) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//us:a%20b@"))
+        monkeypatch.setenv("NO_PROXY", "")
+        assert [ask(transport, over_tls).status for _ in range(2)] == [200, 200]
+        transport._hosts.clear()
+    assert (len(over_tls.requests), over_tls.connections) == (2, 1)
+    (told,) = proxy.requests
+    assert told.startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % over_tls.port)
+    assert b"\r\nProxy-Authorization: Basic dXM6YSBi\r\n" in told  # us:a b
+    assert all(b"Proxy-Authorization" not in request for request in over_tls.requests)
+
+
+def pumped(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("refusal", [b"HTTP/1.1 407 Who are you\r\n\r\n", b"x\r\n\r\n"])
+def test_a_proxy_that_does_not_connect_us_is_unreachable(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, refusal: bytes
+) -> None:
+    with wire(answers(refusal)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(Unreachable):
+            ask(transport, "https://vendor.example")
 
 
 def test_a_proxy_is_not_used_where_the_environment_says_so(

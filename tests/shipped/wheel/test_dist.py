@@ -98,7 +98,7 @@ def test_the_metadata_is_valid_and_names_no_address(wheel: Path) -> None:
     assert (about.name, str(about.version)) == ("portal-service", __version__)
     assert str(about.requires_python) == ">=3.11"
     assert about.license_expression == "MIT"
-    assert about.provides_extra == ["redis"]
+    assert about.provides_extra == ["redis", "sentry"]
     headers = "\n".join(f"{name}: {value}" for name, value in message_from_bytes(text).items())
     assert not ADDRESS.search(headers)
 
@@ -117,6 +117,12 @@ def test_each_command_has_its_help(command: Command, name: str) -> None:
 
 def test_it_says_its_version(command: Command) -> None:
     assert command("--version").stdout == f"portal-service {__version__}\n"
+
+
+def test_sentry_without_its_extra_ends_the_start_and_names_it(command: Command) -> None:
+    said = command("serve", SENTRY_DSN="https://key@sentry.example/1")
+    assert said.returncode == 1
+    assert "SENTRY_DSN is wrong: it needs the extra sentry" in said.stdout + said.stderr
 
 
 def test_as_a_module_it_is_the_same_command(python: Path, tmp_path: Path) -> None:
