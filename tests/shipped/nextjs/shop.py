@@ -32,6 +32,9 @@ class Shop(Tab):
     def choose_ada(self) -> None:
         self.click("Ada")
         self.is_known()
+        # Clerk remembers its redirects for two seconds each, and takes four of them for a loop:
+        # nobody is as quick as a test.
+        self.page.context.clear_cookies(name="__clerk_redirect_count")
 
     def is_known(self) -> None:
         """Clerk's script has come, and knows who it is."""
