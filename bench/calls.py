@@ -51,7 +51,7 @@ def environment(signer: Signer, supabase_port: int, stripe_port: int) -> dict[st
         "SUPABASE_URL": f"http://127.0.0.1:{supabase_port}",
         "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_bench",
         "RATE_LIMIT": "1000000/minute",  # counted all the same
-        "THREADS": "64",
+        "THREADS": "128",
         "WEB_CONCURRENCY": "2",
     }
 

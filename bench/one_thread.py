@@ -3,7 +3,7 @@ where it goes.
 
     python -m bench.one_thread portal|webhook|subscription|checkout [--profile tottime|cumulative]
 
-For the change that is being made: on a busy machine it tells 3% apart, which whole servers don't.
+For the change that is being made: on a busy machine it tells 5% apart, which whole servers do not.
 """
 
 import argparse

@@ -38,7 +38,7 @@ class InProcess(Transport):
     """Brings what the SDK sends to a WSGI app, in the thread that sends it."""
 
     def __init__(self, app: Any, called: Callable[[str], None]) -> None:
-        super().__init__(Slots(64), 64)
+        super().__init__(Slots(64))
         self.app, self.called = app, called
 
     def _exchange(
