@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help node sandbox example run test api settings conformance mutants mutation chaos dist traced image e2e frontend bench bench-schema check format lock licences clean
+.PHONY: help node sandbox example run test api settings conformance mutants mutation chaos dist traced image e2e nextjs frontend bench bench-schema check format lock licences clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ image: $(READY) ## Build the Docker image without Docker and run it, as root on 
 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
 	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
+
+nextjs: $(READY) ## Build Next.js apps, the tutorial's and the example, and click through them. Needs Node 20.9 or later
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --nextjs tests/shipped/nextjs
 
 frontend: node $(READY) ## Check, build and test the npm package against the sandbox. Needs Node 20.9 or later
 	@$(MAKE) --no-print-directory $(PACKAGE)

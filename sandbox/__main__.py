@@ -127,11 +127,13 @@ def _environment(world: World, app_url: str, environ: Mapping[str, str]) -> dict
     """What the service is told: some of it as whoever starts the sandbox says, else as usual."""
     by_number = app_url.replace("localhost", "127.0.0.1")
     told = {name: environ[name] for name in _AS_TOLD if name in environ}
+    # The page is welcome also where APP_URL is a guest's; a guest's previews may be too.
+    origins = [app_url, by_number, environ.get("ALLOWED_ORIGINS", "")]
     return (
         world.environment(app_url)
         | told
         | {
-            "ALLOWED_ORIGINS": f"{app_url},{by_number}",  # also where APP_URL is a guest's
+            "ALLOWED_ORIGINS": ",".join(filter(None, origins)),
             "LOG_FORMAT": "text",
             "WEB_CONCURRENCY": "2",
         }

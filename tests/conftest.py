@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("--traced", "install OpenTelemetry beside the service, and look at its traces"),
         ("--postgres-15", "run the schema's tests on Postgres 15"),
         ("--e2e", "click through the sandbox in Chromium"),
+        ("--nextjs", "build Next.js apps and click through them in Chromium"),
         ("--image", "build the Docker image and run it"),
         ("--wheel", "build the wheel, install it, use it"),
     ):

@@ -39,7 +39,7 @@ alter default privileges for role postgres in schema public
     revoke execute on functions from anon, authenticated, service_role;
 """
 
-# The app's own table, as in the Next.js tutorial.
+# The app's own table, as in the Next.js tutorial, whose server reads it and writes who is new.
 USERS = """
 create table public.users (
     id uuid primary key default gen_random_uuid(),
@@ -47,6 +47,7 @@ create table public.users (
     email text
 );
 alter table public.users enable row level security;
+grant select, insert, update on public.users to service_role;
 """
 
 

@@ -6,7 +6,7 @@ import type { PlanList, Subscription } from 'portal-service'
 import { BillingProvider } from 'portal-service/react'
 import type { ReactNode } from 'react'
 
-/** The one choice: empty is this app's own origin and Clerk's cookie, else the service's address. */
+/** The one choice: empty is this app's own origin, else the service's address. */
 const url = process.env.NEXT_PUBLIC_BILLING_URL
 
 export interface BillingProps {
@@ -22,7 +22,9 @@ export function Billing({ children, subscription, plans }: BillingProps) {
   const here = usePathname()
   return (
     <BillingProvider
-      {...(url ? { url, getToken } : {})}
+      {...(url ? { url } : {})}
+      // On the app's own origin Clerk's cookie would do, until it expires while a laptop sleeps.
+      getToken={getToken}
       userId={userId}
       signInUrl={`/sign-in?from=${encodeURIComponent(here)}`}
       initialSubscription={subscription}

@@ -1,6 +1,6 @@
 'use client'
 
-import { SignInButton, SignOutButton, useUser } from '@clerk/nextjs'
+import { SignInButton, SignOutButton, useAuth, useUser } from '@clerk/nextjs'
 import Link from 'next/link'
 import { usePathname } from 'next/navigation'
 
@@ -13,7 +13,8 @@ const PAGES = [
 const quiet = 'inline-flex min-h-11 cursor-pointer items-center rounded-md px-2 hover:bg-zinc-100 dark:hover:bg-zinc-800 sm:px-3'
 
 export function Header() {
-  const { isSignedIn, user } = useUser()
+  const { isSignedIn } = useAuth() // known to the first render, unlike the name
+  const { user } = useUser()
   const here = usePathname()
   return (
     <header className="border-b border-zinc-200 dark:border-zinc-800">

@@ -1,7 +1,8 @@
 """The story that a newcomer clicks through, and its side paths."""
 
 import pytest
-from demo import CHECKOUT, DATE, HOME, PORTAL, Demo
+from demo import HOME, Demo
+from in_browser import CHECKOUT, DATE, PORTAL
 from playwright.sync_api import Browser, expect
 from started import Caller, StartedSandbox
 

@@ -1,6 +1,7 @@
 """examples/plain/index.html, as it stands, in front of the sandbox."""
 
-from demo import CHECKOUT, PORTAL, Demo
+from demo import Demo
+from in_browser import CHECKOUT, PORTAL
 from playwright.sync_api import expect
 
 

@@ -2,7 +2,8 @@
 
 import re
 
-from demo import CHECKOUT, HOME, PORTAL, Demo
+from demo import HOME, Demo
+from in_browser import CHECKOUT, PORTAL
 from playwright.sync_api import expect
 from started import wait_for
 
