@@ -67,8 +67,8 @@ class Watch:
             self.complaints.append(f"{where} shows {sorted(set(seen))[:9]}: {text[:1000]}")
 
     def look_at_record(self, record: logging.LogRecord) -> bool:
-        """A filter before all others: what is said holds no secret in the first place. Blotting
-        out is the second line of defence, not the first.
+        """A filter before all others: what is said holds no secret in the first place. Removing
+        it is the second line of defence, not the first.
         """
         raised = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
         self.look_at("a record", f"{record.getMessage()} {getattr(record, 'fields', '')} {raised}")

@@ -71,12 +71,12 @@ def test_a_live_subscription_that_our_key_does_not_see_stays_and_shouts(
         execute(world, "delete from subscriptions")
     before = rows(world)
     del live_stripe.state.subscriptions[subscription["id"]]
-    shouts = service.metric("portal_live_subscriptions_missing_total")
+    told = service.metric("portal_live_subscriptions_missing_total")
 
     refused(service.deliver(event), "internal_error")
     assert rows(world) == before
     assert service.shown()["subscribed"] is has_row
-    assert service.metric("portal_live_subscriptions_missing_total") == shouts + 1
+    assert service.metric("portal_live_subscriptions_missing_total") == told + 1
     line = next(line for line in log.lines if line["level"] == "CRITICAL")
     assert line["subscription"] == subscription["id"]
     assert "STRIPE_SECRET_KEY" in line["message"]
