@@ -7,6 +7,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from at_the_terminal import Terminal
+from frontend import APP_URL
+from outside import Outside, outside
 from service_under_test import Clock, Json, Service, last_event
 from simulation import Stage
 from table import PlainDatabase, connect
@@ -17,6 +20,19 @@ from sandbox.postgres import Postgres, migrate
 from sandbox.world import PLANS, World
 
 USERS = "create table users (id uuid primary key default gen_random_uuid(), clerk_id text unique)"
+
+
+@pytest.fixture
+def out(world: World) -> Iterator[Outside]:
+    """The vendors at addresses of their own, where they can fail."""
+    with outside(world, APP_URL) as out:
+        yield out
+
+
+@pytest.fixture
+def terminal(out: Outside, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """An operator, who runs commands against `out`."""
+    return Terminal(out, monkeypatch)
 
 
 @pytest.fixture(scope="session")

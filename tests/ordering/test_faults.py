@@ -11,22 +11,15 @@ import psycopg
 import pytest
 import stripe
 from flask.testing import FlaskClient
-from outside import Outside, assert_right, events_of, outside, signed
+from outside import Outside, assert_right, events_of, signed
 
 from portal_service import Settings, create_app, deadline
-from sandbox.world import WEBHOOK_PATH, World
+from sandbox.world import WEBHOOK_PATH
 
 Json = dict[str, Any]
-APP_URL = "http://localhost:8000"
 BUDGET = 1.0
 READ = ("GET", "/rest/v1/subscriptions")
 WRITE = ("POST", "/rest/v1/rpc/upsert_subscription")
-
-
-@pytest.fixture
-def out(world: World) -> Iterator[Outside]:
-    with outside(world, APP_URL) as out:
-        yield out
 
 
 def client_of(out: Outside, **changes: str) -> FlaskClient:

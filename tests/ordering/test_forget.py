@@ -4,27 +4,13 @@ runs ends, and later deliveries don't bring the name back.
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 from at_the_terminal import Terminal
-from outside import Outside, events_of, outside, signed
+from outside import Outside, events_of, signed
 
 from sandbox.clerk_webhooks import headers
 from sandbox.world import CLERK_WEBHOOK_PATH, CLERK_WEBHOOK_SECRET, WEBHOOK_PATH, World
-
-APP_URL = "http://localhost:8000"
-
-
-@pytest.fixture
-def out(world: World) -> Iterator[Outside]:
-    with outside(world, APP_URL) as out:
-        yield out
-
-
-@pytest.fixture
-def terminal(out: Outside, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    return Terminal(out, monkeypatch)
 
 
 def bought(world: World, terminal: Terminal, price: str = "price_pro") -> tuple[str, str]:

@@ -4,13 +4,13 @@ Clerk's next delivery ends right: the subscription ends, the row says so, nothin
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import stripe
 from flask.testing import FlaskClient
-from outside import Outside, outside, signed
+from outside import Outside, signed
 
 from portal_service import Settings, create_app
 from sandbox.clerk_webhooks import headers
@@ -18,15 +18,8 @@ from sandbox.stripe import schedules
 from sandbox.world import CLERK_WEBHOOK_PATH, CLERK_WEBHOOK_SECRET, WEBHOOK_PATH, World
 
 Json = dict[str, Any]
-APP_URL = "http://localhost:8000"
 # More calls than a deletion makes: the last ones must find it whole.
 MOST_CALLS = 30
-
-
-@pytest.fixture
-def out(world: World) -> Iterator[Outside]:
-    with outside(world, APP_URL) as out:
-        yield out
 
 
 @pytest.fixture

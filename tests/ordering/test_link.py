@@ -1,26 +1,12 @@
 """`flask portal link` claims what a customer bought, and never takes it from somebody else."""
 
 import importlib
-from collections.abc import Iterator
 
 import pytest
 from at_the_terminal import Terminal
-from outside import Outside, outside
+from outside import Outside
 
 from sandbox.world import World
-
-APP_URL = "http://localhost:8000"
-
-
-@pytest.fixture
-def out(world: World) -> Iterator[Outside]:
-    with outside(world, APP_URL) as out:
-        yield out
-
-
-@pytest.fixture
-def terminal(out: Outside, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    return Terminal(out, monkeypatch)
 
 
 def bought_by_nobody(world: World) -> tuple[str, str]:

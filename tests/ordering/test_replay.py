@@ -1,31 +1,17 @@
 """`flask portal replay` takes in the events that Stripe could not deliver."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from at_the_terminal import Terminal
-from outside import Outside, events_of, outside
+from outside import Outside, events_of
 
 from portal_service import stripe_client
 from sandbox.web import Server
 from sandbox.world import World
 
 Json = dict[str, Any]
-APP_URL = "http://localhost:8000"
 DAY = 86_400
-
-
-@pytest.fixture
-def out(world: World) -> Iterator[Outside]:
-    with outside(world, APP_URL) as out:
-        yield out
-
-
-@pytest.fixture
-def terminal(out: Outside, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    return Terminal(out, monkeypatch)
 
 
 def subscribe(world: World, user: str = "ada") -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from at_the_terminal import Terminal
 from flask.cli import ScriptInfo
-from outside import Outside, events_of, outside
+from outside import Outside, events_of
 
 from portal_service import stripe_client
 from sandbox.stripe import api as stripe_api
@@ -23,15 +23,8 @@ from sandbox.web import Server
 from sandbox.world import World
 
 Json = dict[str, Any]
-APP_URL = "http://localhost:8000"
 LIVE_KEY = "sk_live_sandbox"
 CONTENT_TO_RUIN = "update subscriptions set status = 'unpaid', plan = null, revision = revision + 1"
-
-
-@pytest.fixture
-def out(world: World) -> Iterator[Outside]:
-    with outside(world, APP_URL) as out:
-        yield out
 
 
 @pytest.fixture
@@ -39,11 +32,6 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many Stripe is asked for at once, so that a few make several pages."""
     monkeypatch.setattr(stripe_client, "PAGE", 3)
     return 3
-
-
-@pytest.fixture
-def terminal(out: Outside, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    return Terminal(out, monkeypatch)
 
 
 def subscribe(world: World, *users: str, **more: Any) -> list[str]:

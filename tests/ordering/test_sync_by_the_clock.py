@@ -12,29 +12,17 @@ from typing import Any
 
 import pytest
 from at_the_terminal import Terminal
-from outside import Outside, outside
+from outside import Outside
 
 from portal_service import sync_runs
 from portal_service.commands import lease as lease_module
 from portal_service.errors import ServiceError
 from sandbox.world import World
 
-APP_URL = "http://localhost:8000"
 LEASE = "select * from billing_private.sync_leases"
 LAST = "portal_sync_last_timestamp_seconds"
 BEGIN_WHERE_DUE = sync_runs.LastSync.begin_where_due  # which the suite turns off
 BEGAN = [0.0]  # when the present test did, by the database's clock
-
-
-@pytest.fixture
-def out(world: World) -> Iterator[Outside]:
-    with outside(world, APP_URL) as out:
-        yield out
-
-
-@pytest.fixture
-def terminal(out: Outside, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    return Terminal(out, monkeypatch)
 
 
 def subscribe(world: World, count: int) -> list[str]:
