@@ -72,6 +72,8 @@ def subscribe(app: Demo, user: str, status: str = "active") -> None:
 def test_a_plan_is_bought_by_keyboard_alone(app: Demo) -> None:
     visit(app, "ada")
     plan(app, "Free")
+    # The plans come by a call of their own, and Tab goes past what is not there yet.
+    expect(app.page.get_by_text("$49 per month")).to_be_visible()
     app.page.keyboard.press("Tab")  # the link to the plans
     app.page.keyboard.press("Tab")
     app.page.keyboard.press("ArrowRight")  # from monthly to yearly
