@@ -63,6 +63,7 @@ def _caller(signer: calls.Signer, name: str) -> Callable[[int], None]:
             answer = app(environ, lambda status, *_: told.append(status))  # noqa: B023
             body = b"".join(answer)
             if not told[0].startswith("200") or asked.expected not in body:
+                sys.stderr = sys.__stderr__
                 raise RuntimeError(f"{told}: {body!r}")
 
     return call

@@ -2,7 +2,7 @@
 table in docs/entitlement.md.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -73,10 +73,12 @@ def _item(given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_ignored_row(row: Row, plans: Sequence[Plan], ignored: Iterable[str]) -> bool:
-    products = [item["product_id"] for item in row_items(row)]
-    ranks = [rank_of(item["price_id"], item["product_id"], plans) for item in row_items(row)]
-    return all_ignored(products, ignored) and max(ranks) < 0
+def is_ignored_row(row: Row, plans: Sequence[Plan], ignored: Collection[str]) -> bool:
+    if not ignored:  # as nearly everywhere, and each row of each answer comes through here
+        return False
+    items = row_items(row)
+    ranks = [rank_of(item["price_id"], item["product_id"], plans) for item in items]
+    return all_ignored([item["product_id"] for item in items], ignored) and max(ranks) < 0
 
 
 def _row_rank(row: Row, plans: Sequence[Plan]) -> int:

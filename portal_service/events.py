@@ -115,5 +115,5 @@ def _reading(event: Event) -> Iterator[None]:
 
 
 def _refuse_unstorable(*values: Any) -> None:
-    if any(isinstance(value, str) and _UNSTORABLE.search(value) for value in values):
+    if _UNSTORABLE.search("".join(value for value in values if isinstance(value, str))):
         raise InvalidPayload

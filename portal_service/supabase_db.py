@@ -178,7 +178,9 @@ class Database:
             postgrest_client_retry=False,
             auto_refresh_token=False,
         )
-        return create_client(self._settings.supabase_url, self._settings.supabase_key, options)
+        client = create_client(self._settings.supabase_url, self._settings.supabase_key, options)
+        http.take_over(client)
+        return client
 
     def _rows(self) -> Any:
         return self._client.table("subscriptions").select(",".join(ROW_COLUMNS))
