@@ -4,6 +4,8 @@
 """
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, Flask, current_app
 from flask.sansio.app import App
@@ -33,6 +35,15 @@ __all__ = ["ConfigError", "Settings", "__version__", "blueprint", "create_app"]
 __version__ = "0.1.0.dev0"  # the one place; CONTRIBUTING.md says how a release is made
 
 
+class _Service(Flask):
+    """Flask, without its question at each function of each request whether that is asynchronous:
+    none of ours is.
+    """
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """The standalone service.
 
@@ -41,7 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.from_environment()
     log.configure_logging(settings.log_format, settings.log_level)
     error_reports.begin(settings.sentry_dsn, settings.mode, __version__)
-    app = Flask(__name__, static_folder=None)
+    app = _Service(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # its redirects would go where the Host header says
     _add_contract_shape(app, settings)
     services = Services.from_settings(settings)

@@ -2,8 +2,9 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Response, g, has_request_context, request
@@ -18,6 +19,18 @@ _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _GOOD_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
+@dataclass
+class _Seen:
+    """What is known of the present request. started: on the monotonic clock; queued: seconds;
+    noted: for its line in the log.
+    """
+
+    started: float
+    queued: float | None
+    noted: dict[str, Any] = field(default_factory=dict)
+    is_told: bool = False
+
+
 def observe(scaffold: Scaffold, has_proxy: bool = False) -> None:
     """Give every request below an app or a blueprint its id, its budget, its log line.
 
@@ -29,32 +42,34 @@ def observe(scaffold: Scaffold, has_proxy: bool = False) -> None:
 
 
 def _begin(has_proxy: bool) -> None:
-    if "portal_started" in g:  # the app and the blueprint inside it both observe
+    if "portal_seen" in g:  # the app and the blueprint inside it both observe
         return
-    g.portal_started = time.monotonic()
-    g.portal_queued = taken(request.headers.get("X-Request-Start") if has_proxy else None)
+    headers = request.headers
+    queued = taken(headers.get("X-Request-Start") if has_proxy else None)
+    g.portal_seen = _Seen(time.monotonic(), queued)
     deadline.begin()
-    sent = request.headers.get("X-Request-ID", "")
-    current_request_id.set(sent if _GOOD_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex)
+    sent = headers.get("X-Request-ID", "")
+    current_request_id.set(sent if _GOOD_REQUEST_ID.fullmatch(sent) else secrets.token_hex(16))
 
 
 def _finish(response: Response) -> Response:
-    if "portal_started" not in g or "portal_finished" in g:
+    seen: _Seen | None = g.get("portal_seen")
+    if seen is None or seen.is_told:
         return response
-    g.portal_finished = True
+    seen.is_told = True
     response.headers["X-Request-ID"] = request_id() or ""
     response.headers.setdefault("Cache-Control", "no-store")
     response.headers["X-Content-Type-Options"] = "nosniff"
-    seconds = time.monotonic() - g.portal_started
-    route = _route()
-    method = request.method if request.method in _METHODS else "other"
+    seconds = time.monotonic() - seen.started
+    route, method = _route(), request.method
+    method = method if method in _METHODS else "other"
     REQUESTS.labels(route, method, response.status_code).inc()
     REQUEST_SECONDS.labels(route).observe(seconds)
-    _tell_refused_origin(response)
+    _tell_refused_origin(response, seen)
     queued = {}
-    if g.portal_queued is not None:
-        QUEUE_SECONDS.observe(g.portal_queued)
-        queued["queue_ms"] = round(g.portal_queued * 1000)
+    if seen.queued is not None:
+        QUEUE_SECONDS.observe(seen.queued)
+        queued["queue_ms"] = round(seen.queued * 1000)
     log(
         logging.DEBUG if route in ("/healthz", "/readyz", "/metrics") else logging.INFO,
         "request",
@@ -63,12 +78,12 @@ def _finish(response: Response) -> Response:
         status=response.status_code,
         ms=round(seconds * 1000),
         **queued,
-        **g.get("portal_log", {}),
+        **seen.noted,
     )
     return response
 
 
-def _tell_refused_origin(response: Response) -> None:
+def _tell_refused_origin(response: Response, seen: _Seen) -> None:
     if "Origin" not in request.headers:
         return
     if request.method != "OPTIONS" and "Access-Control-Allow-Origin" in response.headers:
@@ -78,7 +93,7 @@ def _tell_refused_origin(response: Response) -> None:
         REFUSED_ORIGINS.labels(reason).inc()
         note(kept_from_page=reason)
         # A browser's preflight, or of somebody signed in: anybody else may write anything there.
-        if reason != "origin" or "clerk_user_id" in g.portal_log:
+        if reason != "origin" or "clerk_user_id" in seen.noted:
             note(origin=request.headers["Origin"][:200])
 
 
@@ -90,8 +105,8 @@ def _route() -> str:
 
 def note(**fields: Any) -> None:
     """Add fields to the log line of the present request, if there is one."""
-    if has_request_context():
-        g.setdefault("portal_log", {}).update(fields)
+    if has_request_context() and (seen := g.get("portal_seen")):
+        seen.noted.update(fields)
 
 
 def _end(_: BaseException | None) -> None:

@@ -13,7 +13,7 @@ import weakref
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -201,6 +201,7 @@ def _close(idle: list[Connection]) -> None:
             idle.pop().close()
 
 
+@lru_cache(maxsize=256)
 def call_of(method: str, url: str) -> str:
     """What a metric and the log call it."""
     return f"{method} {template(url)}"
