@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import httptools
 
 _READ_BYTES = 65_536
+_CLOSE_ENOUGH_SECONDS = 0.01  # to set a socket's time-out anew is a call to the kernel
 _GZIP_OR_ZLIB = 47  # zlib's number for: whichever of them the first bytes are
 _TARGET = re.compile(r"[!-~]+")  # what a request line may name: no blank, no control character
 
@@ -109,6 +110,7 @@ class Connection:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._allowed = 0.0  # seconds: the socket's own time-out
         self.may_be_kept = True
 
     @classmethod
@@ -132,7 +134,7 @@ class Connection:
 
     def encrypt(self, tls: ssl.SSLContext, host: str, until: float) -> None:
         """Raises OSError, where the certificate is not one of the host's too."""
-        self._socket.settimeout(_left(until))
+        self._allow(until)
         self._socket = tls.wrap_socket(self._socket, server_hostname=host)
 
     def ask(self, request: bytes, until: float) -> Answer:
@@ -158,12 +160,18 @@ class Connection:
         self._socket.close()
 
     def _send(self, data: bytes, until: float) -> None:
-        self._socket.settimeout(_left(until))
+        self._allow(until)
         self._socket.sendall(data)
 
     def _receive(self, until: float) -> bytes:
-        self._socket.settimeout(_left(until))
+        self._allow(until)
         return self._socket.recv(_READ_BYTES)
+
+    def _allow(self, until: float) -> None:
+        left = _left(until)
+        if not 0 <= self._allowed - left < _CLOSE_ENOUGH_SECONDS:
+            self._socket.settimeout(left)
+            self._allowed = left
 
 
 def request_bytes(
