@@ -57,7 +57,7 @@ def environment(signer: Signer, supabase_port: int, stripe_port: int) -> dict[st
         "SUPABASE_URL": f"http://127.0.0.1:{supabase_port}",
         "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_bench",
         "RATE_LIMIT": "1000000/minute",  # counted all the same
-        "THREADS": "128",
+        "THREADS": "192",
         "WEB_CONCURRENCY": "2",
     }
 

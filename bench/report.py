@@ -55,7 +55,7 @@ _TEAM = """## What it means for a team
   and the webhooks' fast path ask Stripe nothing.
 * {renewals:,.0f} renewals an hour reach the table through half of one core.
 * So a second replica is for the day when a machine dies, not for load. More threads are for slower
-  vendors: at {slow:.0f} ms a portal call, the 2 × 96 of 2 × 128 threads that may wait for Stripe
+  vendors: at {slow:.0f} ms a portal call, the 2 × 144 of 2 × 192 threads that may wait for Stripe
   keep {inflight:,.0f} portal calls a second on their way.
 """
 
@@ -206,5 +206,5 @@ def _team(found: Found) -> str:
     return _TEAM.format(
         status=ours["subscription"], portal=ours["portal"], limit=_STRIPE_LIMIT,
         users=ours["subscription"] * _ROOM * 30,
-        renewals=ours["webhook"] * _ROOM * 3600, slow=slow, inflight=2 * 96 / slow * 1000,
+        renewals=ours["webhook"] * _ROOM * 3600, slow=slow, inflight=2 * 144 / slow * 1000,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from bench import calls, report, rounds, table_sizes, trouble
 from bench.machine import described
 from bench.processes import Server, cores, free_port
 from bench.rounds import Bench
-from bench.subjects import FASTIFY, NEXTJS, OURS, ROOT, prepare_node, subjects
+from bench.subjects import FASTIFY, NEXTJS, OURS, ROOT, prepare_node, prepare_python, subjects
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def measured(extent: Extent, folder: Path, installs: bool) -> dict[str, Any]:
     os.sched_setaffinity(0, others)
     signer, ports = calls.Signer(), (free_port(), free_port(), free_port())
     environment = calls.environment(signer, *ports[:2])
+    prepare_python(installs)
     why_not = prepare_node(environment, installs)
     if why_not:
         print(f"Next.js and Fastify are left out: {why_not}.")

@@ -14,7 +14,7 @@ NODE = ROOT / "bench" / "node"
 OURS, FLOOR, OBVIOUS = "this service", "bare Flask", "Flask, the obvious way"
 NEXTJS, FASTIFY = "Next.js with Clerk", "Fastify"
 _NO_TELEMETRY = {"NEXT_TELEMETRY_DISABLED": "1", "NEXT_PUBLIC_CLERK_TELEMETRY_DISABLED": "1"}
-_GUNICORN = [sys.executable, "-m", "gunicorn"]
+_PYTHON = ROOT / ".artifacts" / "bench-python"
 _THEIRS = ["--config", str(ROOT / "bench" / "gunicorn_plain.py"), "--pythonpath", str(ROOT)]
 
 
@@ -26,11 +26,12 @@ def subjects(environment: dict[str, str], folder: Path, with_node: bool) -> list
         log = folder / f"{name.replace(' ', '_')}.log"
         return Server(name, command, environment | more, log, measured, place)
 
+    gunicorn = [python_command(), "-m", "gunicorn"]
     ours = ["--config", str(ROOT / "gunicorn.conf.py"), "--pythonpath", str(ROOT), "wsgi:app"]
     found = [
-        server(OURS, [*_GUNICORN, *ours], folder),
-        server(FLOOR, [*_GUNICORN, *_THEIRS, "bench.flask_bare:app"]),
-        server(OBVIOUS, [*_GUNICORN, *_THEIRS, "bench.flask_obvious:app"]),
+        server(OURS, [*gunicorn, *ours], folder),
+        server(FLOOR, [*gunicorn, *_THEIRS, "bench.flask_bare:app"]),
+        server(OBVIOUS, [*gunicorn, *_THEIRS, "bench.flask_obvious:app"]),
     ]
     if with_node:
         next_ = [node_command(), "node_modules/next/dist/bin/next", "start", "-p", "{port}"]
@@ -38,6 +39,29 @@ def subjects(environment: dict[str, str], folder: Path, with_node: bool) -> list
         found.append(server(NEXTJS, next_, NODE / "nextjs", **node))
         found.append(server(FASTIFY, [node_command(), "server.mjs"], NODE / "fastify", **node))
     return found
+
+
+def prepare_python(installs: bool) -> None:
+    """Give the Python servers what a team's have: requirements.txt alone. Else httpx loads `rich`,
+    which is there for development, with each start.
+    """
+    if not installs:
+        return
+    print("Installing requirements.txt …")
+    of_machine = os.environ.get("BENCH_PYTHON") or sys.executable
+    make = [of_machine, "-m", "venv", "--clear", "--without-pip", str(_PYTHON)]
+    pip = [sys.executable, "-m", "pip", "--python", str(_PYTHON), "install", "--quiet"]
+    for command in (make, [*pip, "--require-hashes", "-r", "requirements.txt"]):
+        if problem := _run(command, ROOT, {}):
+            sys.exit(f"{command[2]} fails: {problem}")
+    python_command.cache_clear()
+
+
+@cache
+def python_command() -> str:
+    """That environment's; in the short form, which installs nothing, the one that runs this."""
+    own = _PYTHON / "bin" / "python"
+    return str(own) if own.exists() else sys.executable
 
 
 def prepare_node(environment: dict[str, str], installs: bool) -> str | None:

@@ -139,7 +139,7 @@ class Settings:
         default=0)
     threads: int = _variable(
         "THREADS", lambda text: int(value.matching(r"[1-9]\d{0,2}")(text)), "from 1 to 999",
-        default=128)
+        default=192)
     metrics_token: str | None = _variable("METRICS_TOKEN", str, "", default=None, secret=True)
     sentry_dsn: str | None = _variable(
         "SENTRY_DSN", error_reports.dsn, "https://<key>@<host>/<id>", default=None, secret=True)

@@ -66,7 +66,7 @@ def _finish(response: Response) -> Response:
     REQUESTS.labels(route, method, response.status_code).inc()
     REQUEST_SECONDS.labels(route).observe(seconds)
     _tell_refused_origin(response, seen)
-    queued = {}
+    queued: dict[str, Any] = {}
     if seen.queued is not None:
         QUEUE_SECONDS.observe(seen.queued)
         queued["queue_ms"] = round(seen.queued * 1000)

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import httpx
 import stripe
-from supabase import Client
 
 from portal_service import deadline
 from portal_service.connection import Answer
@@ -38,12 +37,12 @@ class SupabaseClient(httpx.Client):
         self._seconds = timeout
         self._headers_of_all = dict(_OF_HTTPX)
 
-    def take_over(self, client: Client) -> None:
-        """Send what `supabase` sends with every request from here: its own way merges these headers
-        anew for each, twice, which takes as long as the socket.
+    def take_over(self, of_all: httpx.Headers) -> httpx.Headers:
+        """Send these headers with each request. Returns what is left for who did so until now: the
+        SDK merges its own anew for each request, twice, which takes as long as the socket.
         """
-        self._headers_of_all |= client.postgrest.headers
-        client.postgrest.headers = httpx.Headers()
+        self._headers_of_all |= of_all
+        return httpx.Headers()
 
     def request(  # type: ignore[override]
         self,

@@ -179,7 +179,7 @@ class Database:
             auto_refresh_token=False,
         )
         client = create_client(self._settings.supabase_url, self._settings.supabase_key, options)
-        http.take_over(client)
+        client.postgrest.headers = http.take_over(client.postgrest.headers)
         return client
 
     def _rows(self) -> Any:

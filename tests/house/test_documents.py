@@ -27,7 +27,7 @@ SETTINGS = {name for field in fields(Settings) for name in field.metadata["names
 GUNICORNS = {"PORT", "WEB_CONCURRENCY", "THREADS"}
 # Variables of other programs, and of make, Docker's build and the sandbox.
 OTHERS = {
-    "BENCH", "CHAOS", "CHROMIUM", "DATABASE_URL", "DATE", "ON_ERROR_STOP", "PYTHON", "PYTHON_IMAGE",
+    "BENCH", "BENCH_PYTHON", "CHAOS", "CHROMIUM", "DATABASE_URL", "DATE", "ON_ERROR_STOP", "PYTHON", "PYTHON_IMAGE",
     "REQUIREMENTS", "SANDBOX", "SANDBOX_APP_URL", "SANDBOX_DATA", "SANDBOX_PORT",
     "SANDBOX_SERVICE", "SERVICE", "STRIPE_LOG", "STRIPE_OPERATOR_KEY", "VENV",
     "DOMAIN", "GRAFANA_PASSWORD", "GUNICORN_CMD_ARGS", "HTTPS_PROXY",
