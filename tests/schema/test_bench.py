@@ -69,8 +69,8 @@ SPOILED = {
     "update subscriptions set quantity = 0": "the last write is lost",
     "update subscriptions set user_id = 'x'": "user_id did not stay",
     "update billing_customers set clerk_owner_id = 'y' || clerk_owner_id": "linked to another than",
-    "update subscriptions set clerk_owner_id = stripe_subscription_id"
-    " where clerk_owner_id is not null": "clerk_owner_id did not stay",
+    # Of each customer all rows, or that would be found as well.
+    "update subscriptions set clerk_owner_id = 'z' || clerk_owner_id": "clerk_owner_id did not stay",
     "update subscriptions set stripe_customer_id = 'cus_0'": "cus_0 has ",
     "delete from subscriptions": "it was written, and is lost",
 }
