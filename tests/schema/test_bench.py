@@ -70,7 +70,7 @@ SPOILED = {
     "update subscriptions set user_id = 'x'": "user_id did not stay",
     "update billing_customers set clerk_owner_id = 'y' || clerk_owner_id": "linked to another than",
     # Of each customer all rows, or that would be found as well.
-    "update subscriptions set clerk_owner_id = 'z' || clerk_owner_id": "clerk_owner_id did not stay",
+    "update subscriptions set clerk_owner_id = 'z' || clerk_owner_id": "owner_id did not stay",
     "update subscriptions set stripe_customer_id = 'cus_0'": "cus_0 has ",
     "delete from subscriptions": "it was written, and is lost",
 }
