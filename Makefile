@@ -50,7 +50,7 @@ run: $(READY) ## Run the service alone with the settings of .env
 	@$(BIN)/gunicorn wsgi:app
 
 test: $(READY) ## Run the whole test suite; DATE=2028-02-29 for another date, TESTS=tests/money for a part
-	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile $(TESTS)
+	@$(BIN)/python $(if $(DATE),tests/clock/moved_clock.py '$(DATE)') -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 conformance: $(READY) ## Hold the stand-in for Supabase's API, the schema and every shape of table to a real PostgREST
 	@$(BIN)/python -m pytest -n auto --dist loadfile --postgrest tests/stand_ins tests/access/test_rows_by_role.py \

@@ -1,6 +1,8 @@
 """The world and the service in it, which every kind of test may ask for."""
 
+import gc
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,8 +38,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests wait as well."""
-    return len(os.sched_getaffinity(0)) + 1
+    """More than there are cores: tests wait as well."""
+    return len(os.sched_getaffinity(0)) + 2
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of few tests first: those start processes and wait, which others fill. What is many and
+    quick goes last, so that all workers end at once.
+    """
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: tests[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector need not look through 5,000 tests again and again: 8% of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 def pytest_report_header() -> str:
