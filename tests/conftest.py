@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of few tests first: those start processes and wait, which others fill. What is many and
     quick goes last, so that all workers end at once.
     """
-    tests = Counter(item.path for item in items)
+    tests = Counter(item.path for item in items if not item.get_closest_marker("long"))
     items.sort(key=lambda item: tests[item.path])
 
 

@@ -5,6 +5,7 @@ stand-in for Stripe without a network; the table is left out.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -32,6 +33,10 @@ KEY = "sk_test_interleaved"
 
 
 MOST_STEPS = 300  # of one order; who takes more goes round in circles
+
+
+class Abandoned(BaseException):
+    """Raised in a click whose turn never comes, since its test is over."""
 
 
 class InProcess(Transport):
@@ -156,14 +161,16 @@ class Stage:
         click.step = step
         self.reached.release()
         if step != "over":
-            assert click.turn.wait(OUR_TURN_SECONDS)
+            if not click.turn.wait(OUR_TURN_SECONDS):
+                raise Abandoned
             click.turn.clear()
 
     def _run(self, click: Click) -> None:
         self.clicks[threading.get_ident()] = click
-        self._gate("start")
-        click.outcome = self.click(click.wish)
-        self._gate("over")
+        with suppress(Abandoned):  # pytest would blame the test that runs by now
+            self._gate("start")
+            click.outcome = self.click(click.wish)
+            self._gate("over")
 
     def begin(self, wishes: tuple[str, ...]) -> list[Click]:
         clicks = [Click(wish) for wish in wishes]

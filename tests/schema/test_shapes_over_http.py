@@ -17,6 +17,7 @@ from outcome import PURCHASE, holds
 from project import Project, Refused
 from shape import SHAPES, Shape
 
+pytestmark = pytest.mark.long
 JWT_SECRET = "a secret of the tests, with 32 characters or more"
 OFF = pytest.mark.skip(reason="the real PostgREST is asked with --postgrest alone")
 
