@@ -139,7 +139,7 @@ class Trouble:
         yield
         self._out.heal()
 
-    def _slow(self, method: str, path: str) -> None:
+    def _slow(self, method: str, path: str, query: str) -> None:
         time.sleep(self._chance.uniform(0.15, 0.4))
 
     @contextlib.contextmanager

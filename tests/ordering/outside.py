@@ -33,7 +33,7 @@ Fault = Callable[[str, str], Any]
 HANG_SECONDS = 60
 
 
-def nothing(method: str, path: str) -> None:
+def nothing(method: str, path: str, query: str = "") -> None:
     """Everything works."""
 
 
@@ -47,7 +47,8 @@ class Switch:
     def __init__(self, app: Any) -> None:
         self._app = app
         self.fault: Fault = nothing
-        self.answered: Callable[[str, str], None] = nothing  # called when an answer is on its way
+        # Called with method, path and query when an answer is on its way.
+        self.answered: Callable[[str, str, str], None] = nothing
         self.release = threading.Event()
         self.outwaited = False  # whether somebody waited for as long as a hanging one hangs
 
@@ -56,7 +57,7 @@ class Switch:
         kind = self.fault(*request)
         if kind is None:
             answer = self._app(environ, start_response)
-            self.answered(*request)
+            self.answered(*request, environ["QUERY_STRING"])
             return answer
         if kind == "garbage":
             start_response("200 OK", [("Content-Type", "text/html")])

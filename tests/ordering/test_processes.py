@@ -48,8 +48,10 @@ class SlowStripe:
         self.most_lists = 0
         self._lock = threading.Lock()
 
-    def __call__(self, method: str, path: str) -> None:
+    def __call__(self, method: str, path: str, query: str) -> None:
         is_list = path == "/v1/subscriptions"
+        if is_list and "customer=" not in query:
+            return  # no question about a user: a process looks whether Stripe is there
         with self._lock:
             self.asked.append(path)
             self.lists += is_list

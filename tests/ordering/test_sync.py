@@ -243,7 +243,7 @@ def test_beside_live_webhooks(world: World, out: Outside, terminal: Terminal) ->
     (subscription,) = subscribe(world, "ada")
     overtaken, webhooks_own = [], threading.Event()
 
-    def overtake(method: str, path: str) -> None:
+    def overtake(method: str, path: str, query: str) -> None:
         if path.endswith(subscription) and len(overtaken) < 3 and not webhooks_own.is_set():
             overtaken.append(path)
             world.stripe.act(subscription, "change_plan", quantity=len(overtaken) + 1)

@@ -250,7 +250,7 @@ def test_a_run_that_lost_its_turn_ends_and_leaves_it_to_the_other(
     monkeypatch.setattr(lease_module, "_RENEWED_AFTER_SECONDS", 0.0)
     subscribe(world, 3)
 
-    def lose(method: str, path: str) -> None:
+    def lose(method: str, path: str, query: str) -> None:
         if path.startswith("/v1/subscriptions/"):
             terminal.execute(
                 "update billing_private.sync_leases"
