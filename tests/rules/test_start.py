@@ -87,3 +87,19 @@ def test_gunicorns_settings_read_the_file_too_and_real_variables_win(tmp_path: P
     told = GOOD | {"WEB_CONCURRENCY": "3", "THREADS": "5"}
     ended = start([sys.executable, "-c", load], tmp_path, told, THREADS="7")
     assert [ended.returncode, ended.stdout, ended.stderr] == [0, "3 7\n", ""]
+
+
+def test_gunicorns_settings_load_no_http_library_and_keep_none_from_others(tmp_path: Path) -> None:
+    """Neither from those who ask later, nor from those who had it before."""
+    load = (
+        f"import runpy, sys; runpy.run_path({str(ROOT / 'gunicorn.conf.py')!r})['on_exit'](None); "
+        "print('requests' in sys.modules); import requests; print(requests.get.__name__)"
+    )
+    ended = start([sys.executable, "-c", load], tmp_path, GOOD)
+    assert [ended.returncode, ended.stdout, ended.stderr] == [0, "False\nget\n", ""]
+    load = (
+        f"import requests, runpy, sys; runpy.run_path({str(ROOT / 'gunicorn.conf.py')!r})"
+        "['on_exit'](None); print(sys.modules['requests'] is requests)"
+    )
+    ended = start([sys.executable, "-c", load], tmp_path, GOOD)
+    assert [ended.returncode, ended.stdout, ended.stderr] == [0, "True\n", ""]
