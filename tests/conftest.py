@@ -4,8 +4,10 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,9 @@ from portal_service.sync_runs import LastSync
 from sandbox.postgres import Postgres
 from sandbox.web import Server
 from sandbox.world import World
+
+TESTS = Path(__file__).parent
+_WORKERS = "PYTEST_XDIST_WORKER_COUNT"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +45,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """More than there are cores: tests wait as well."""
     return len(os.sched_getaffinity(0)) + 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """In a fresh clone the tests get compiled first. Each of several workers begins with a share of
+    its own, and finds the others' done; else each would compile them all.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        share = slice(int(worker.removeprefix("gw")), None, int(os.environ[_WORKERS]))
+        for file in sorted(TESTS.rglob("test_*.py"))[share]:
+            with suppress(Exception, pytest.skip.Exception):  # told when it is collected
+                pytest.Module.from_parent(session, path=file).obj  # noqa: B018  (imports it)
 
 
 @pytest.hookimpl(trylast=True)

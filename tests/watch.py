@@ -34,6 +34,8 @@ _SESSION_URL = re.compile(r"https?://[^\s\"']+/(?:p/session|c/pay)/\w+")
 # Those of the tests' people: `http://localhost@evil.example`, an attack, is none.
 _EMAIL = re.compile(r"[\w.+-]+(?:@|%40)(?:[\w-]+\.)*example\.com")
 _SHORTEST = 6
+# From so many secrets on, to look for each is slower than to look where one could begin.
+_MANY = 100
 
 
 class Watch:
@@ -42,6 +44,8 @@ class Watch:
     def __init__(self) -> None:
         self.secrets: set[str] = set()
         self.complaints: list[str] = []
+        self._by_beginning: dict[str, list[str]] = {}
+        self._sorted_in = 0  # how many secrets that has
 
     def keep_secret(self, *values: str) -> None:
         """A part of a secret is as bad: what stands after a hyphen, say."""
@@ -58,13 +62,24 @@ class Watch:
             self.keep_secret(*([value] if isinstance(value, str) else value))
 
     def look_at(self, where: str, text: str) -> None:
-        seen = [secret for secret in self.secrets if secret in text]
+        secrets = self.secrets if len(self.secrets) < _MANY else self._that_begin_in(text)
+        seen = [secret for secret in secrets if secret in text]
         if "/p/session/" in text or "/c/pay/" in text:  # which is quicker to see
             seen += _SESSION_URL.findall(text)
         if "example.com" in text:
             seen += _EMAIL.findall(text)
         if seen:
             self.complaints.append(f"{where} shows {sorted(set(seen))[:9]}: {text[:1000]}")
+
+    def _that_begin_in(self, text: str) -> list[str]:
+        """The secrets whose first letters stand somewhere in a text."""
+        if self._sorted_in != len(self.secrets):
+            self._by_beginning = {}
+            for secret in self.secrets:
+                self._by_beginning.setdefault(secret[:_SHORTEST], []).append(secret)
+            self._sorted_in = len(self.secrets)
+        begun = {text[at : at + _SHORTEST] for at in range(len(text))}
+        return [one for few in begun & self._by_beginning.keys() for one in self._by_beginning[few]]
 
     def look_at_record(self, record: logging.LogRecord) -> bool:
         """A filter before all others: what is said holds no secret in the first place. Removing
