@@ -92,7 +92,7 @@ def measured(extent: Extent, folder: Path, installs: bool) -> dict[str, Any]:
         print("Vendors hang …")
         fetches = environment | {"CLERK_JWT_KEY": "", "CLERK_JWKS_URL": calls.key_set_url(ports[2])}
         with subjects(fetches, folder, with_node=False)[0] as ours:
-            found["hanging"] = trouble.hanging(ours, bench, extent.seconds * 4, extent.hangs)
+            found["hanging"] = trouble.hanging(ours, bench, extent.seconds * 16, extent.hangs)
         found["unknown_calls"] = log.read_text().count("unknown:")
     os.sched_setaffinity(0, everything)
     print("Tables …")
