@@ -56,6 +56,7 @@ test('a newcomer sees the plans, buys one, and comes back as a subscriber', asyn
   await show(make(), `/account?tab=plan&checkout_session_id=${session}`)
   await sees('Renews on')
   assert.equal(window.location.search, '?tab=plan')
+  await sees(() => document.querySelector('[data-plan=team] .ps-current')) // its plans may come later
   assert.equal(document.querySelector('[data-plan=team] .ps-current').textContent, 'Your plan')
 })
 

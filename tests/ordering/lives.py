@@ -1,5 +1,8 @@
 """Strategies for hypothesis: lives of a subscription, and what befalls the deliveries of them."""
 
+from functools import cache
+from typing import Any
+
 from hypothesis import strategies as st
 from simulation import Change, Script
 
@@ -23,23 +26,30 @@ ACTIONS = st.sampled_from(
 )
 # What was true before is true again: the hardest case.
 THERE_AND_BACK = st.sampled_from([[CANCEL, RESUME], [FAIL, PAY], [TEAM, PRO]])
+ACTIONS_OF_A_LIFE = st.one_of(THERE_AND_BACK, st.lists(ACTIONS, min_size=1, max_size=4))
+
+
+@cache
+def one(*values: Any) -> st.SearchStrategy[Any]:
+    """Made once: to make a strategy takes longer than to draw from it."""
+    return st.sampled_from(values)
 
 
 @st.composite
 def changes(draw: st.DrawFn) -> tuple[Change, ...]:
     """What the changes of a life have in common is drawn first: extremes are met more often so."""
-    actions = draw(st.one_of(THERE_AND_BACK, st.lists(ACTIONS, min_size=1, max_size=4)))
-    after = draw(st.sampled_from([[0], [0, 1], [0, 1, 58, 61], [0, 61, 2_700_000]]))
-    late = draw(st.sampled_from([[0], [0, 20], [0, 1, 20]]))
-    copies = draw(st.sampled_from([[1], [1], [1, 2, 3]]))
-    forms = draw(st.sampled_from([["s"], ["s"], ["o"], ["s", "t", "o", "os"]]))
+    actions = draw(ACTIONS_OF_A_LIFE)
+    after = draw(one((0,), (0, 1), (0, 1, 58, 61), (0, 61, 2_700_000)))
+    late = draw(one((0,), (0, 20), (0, 1, 20)))
+    copies = draw(one((1,), (1,), (1, 2, 3)))
+    forms = draw(one(("s",), ("s",), ("o",), ("s", "t", "o", "os")))
     return tuple(
         Change(
             *action,
-            after=draw(st.sampled_from(after)),
-            late=draw(st.sampled_from(late)),
-            copies=draw(st.sampled_from(copies)),
-            forms=draw(st.sampled_from(forms)),
+            after=draw(one(*after)),
+            late=draw(one(*late)),
+            copies=draw(one(*copies)),
+            forms=draw(one(*forms)),
         )
         for action in actions
     )
@@ -52,8 +62,11 @@ WILD = (
 )  # fmt: skip
 
 
+UP_TO_11 = st.integers(0, 11)
+
+
 def wild(names: list[str]) -> st.SearchStrategy:
-    move = st.tuples(st.sampled_from(names), st.integers(0, 11))
+    move = st.tuples(st.sampled_from(names), UP_TO_11)
     return st.lists(move, min_size=8, max_size=40).map(tuple)
 
 
@@ -61,9 +74,9 @@ def wild(names: list[str]) -> st.SearchStrategy:
 def overtaken(draw: st.DrawFn, between: list[str | None]) -> tuple[tuple[str, int], ...]:
     """Deliveries that have asked Stripe before the next change, and are held back until the end."""
     moves = []
-    for _ in range(draw(st.sampled_from([1, 1, 2, 3]))):
-        moves += [("ask", draw(st.integers(0, 11)))] * draw(st.sampled_from([1, 1, 0, 2]))
-        other = draw(st.sampled_from(between))
+    for _ in range(draw(one(1, 1, 2, 3))):
+        moves += [("ask", draw(UP_TO_11))] * draw(one(1, 1, 0, 2))
+        other = draw(one(*between))
         moves += [(other, 0)] if other else []
         moves += [("change", 0)]
     return tuple(moves)

@@ -25,6 +25,13 @@ class WrongRow(AssertionError):
     """The table does not say what Stripe says."""
 
 
+def closed_door() -> threading.Lock:
+    """Opened by `release`, and closed again by whoever passes: one at a time does either."""
+    door = threading.Lock()  # a Semaphore is written in Python, and this is all that these do
+    door.acquire()
+    return door
+
+
 class Task:
     """A thread that runs only while somebody waits in `resume`."""
 
@@ -37,7 +44,7 @@ class Task:
         self.waits_for: Gate | None = None
         self.death: Died | None = None
         self.saw_no_row = False
-        self.go = threading.Semaphore(0)
+        self.go = closed_door()
         self._scheduler = scheduler
         self._work = work
         threading.Thread(target=self._run, daemon=True).start()
@@ -59,7 +66,7 @@ class Task:
 
 class Scheduler:
     def __init__(self) -> None:
-        self.back = threading.Semaphore(0)
+        self.back = closed_door()
         self.here = threading.local()
 
     def resume(self, task: Task, death: Died | None = None) -> None:
