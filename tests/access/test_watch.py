@@ -22,9 +22,12 @@ def nothing_leaks() -> None:
     """Here everything does."""
 
 
-@pytest.fixture
-def watch() -> Watch:
+@pytest.fixture(params=[0, 200], ids=["few secrets", "many secrets"])
+def watch(request: pytest.FixtureRequest) -> Watch:
+    """Many are looked for in another way, those too that come after a look."""
     watch = Watch()
+    watch.keep_secret(*(f"another-{n:06}" for n in range(request.param)))
+    watch.look_at("a line", "said")
     watch.keep_secret("whsec_known-to_nobody", TOKEN)
     return watch
 
