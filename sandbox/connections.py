@@ -2,10 +2,15 @@
 longer than most questions do.
 """
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+
+_BEGIN = sql.SQL("begin")
 
 
 class Connections:
@@ -18,13 +23,21 @@ class Connections:
         self._idle: list[psycopg.Connection] = []
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection]:
-        """A connection in a transaction, which is committed unless the block raises."""
+    def transaction(self, begin: sql.SQL | sql.Composed = _BEGIN) -> Iterator[psycopg.Connection]:
+        """A connection in a transaction, which is committed unless the block raises.
+
+        begin: the statement, and what else goes to the server with it: each question that is asked
+        by itself wakes two processes.
+        """
         connection = self._connection()
         try:
-            with connection.transaction():
-                yield connection
+            connection.execute(begin)
+            yield connection
+            connection.execute("commit")
         finally:
+            with suppress(psycopg.OperationalError):  # it ended with the server
+                if connection.info.transaction_status != TransactionStatus.IDLE:
+                    connection.execute("rollback")
             if not connection.closed:
                 self._idle.append(connection)
 
@@ -39,11 +52,17 @@ class Connections:
 
     def _connection(self) -> psycopg.Connection:
         while connection := self._waiting():
-            with suppress(psycopg.OperationalError):  # Postgres was restarted meanwhile
-                connection.execute("select")
+            if _is_quiet(connection):
                 return connection
             connection.close()
         # Nothing is prepared: tables may change under the sandbox.
         connection = psycopg.connect(self._url, autocommit=True, prepare_threshold=None)
         connection.execute("set time zone 'UTC'")
         return connection
+
+
+def _is_quiet(connection: psycopg.Connection) -> bool:
+    """Whether the server said nothing since: when it stops, it says so, or the socket ends."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)

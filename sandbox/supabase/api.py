@@ -47,7 +47,8 @@ def create_app(
 
     @app.get("/rest/v1/<name>")
     def read_table(name: str) -> Response:
-        with database.transaction(claims_of_request(jwt_secret, third_party)) as connection:
+        claims = claims_of_request(jwt_secret, third_party)
+        with database.transaction(claims, read_only=True) as connection:
             return tables.read(connection, name)
 
     @app.before_request

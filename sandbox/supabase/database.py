@@ -7,11 +7,18 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from sandbox.connections import Connections
 from sandbox.faults import Faults
 from sandbox.supabase.answers import refusal
 from sandbox.supabase.negotiation import schema
+
+_BEGIN = """
+    begin {mode};
+    select set_config('role', {role}, true), set_config('search_path', {path}, true),
+           set_config('request.jwt.claims', {claims}, true)
+"""
 
 
 class Database:
@@ -23,25 +30,27 @@ class Database:
         self._pool_size = threading.BoundedSemaphore(10)  # PostgREST's default
 
     @contextmanager
-    def transaction(self, claims: dict[str, Any]) -> Iterator[psycopg.Connection]:
+    def transaction(
+        self, claims: dict[str, Any], *, read_only: bool = False
+    ) -> Iterator[psycopg.Connection]:
         """A transaction of the claims' role, in which policies can read the claims."""
+        begin = sql.SQL(_BEGIN).format(
+            mode=sql.SQL("read only" if read_only else "read write"),
+            role=sql.Literal(claims["role"]),
+            path=sql.Literal(f'"{schema()}", public, extensions'),
+            claims=sql.Literal(json.dumps(claims)),
+        )
         with self._pool_size, ExitStack() as stack:
-            connection = self._begun(stack)
-            connection.execute(
-                "select set_config('role', %s, true), set_config('search_path', %s, true),"
-                " set_config('request.jwt.claims', %s, true)",
-                (claims["role"], f'"{schema()}", public, extensions', json.dumps(claims)),
-            )
-            yield connection
+            yield self._begun(stack, begin)
 
     def close(self) -> None:
         self._connections.close()
 
-    def _begun(self, stack: ExitStack) -> psycopg.Connection:
+    def _begun(self, stack: ExitStack, begin: sql.Composed) -> psycopg.Connection:
         try:
             if self._faults.database == "down":
                 raise psycopg.OperationalError("the sandbox was told so")
-            return stack.enter_context(self._connections.transaction())
+            return stack.enter_context(self._connections.transaction(begin))
         except psycopg.OperationalError as error:
             message = "Database connection error. Retrying the connection."
             raise refusal(503, "PGRST000", message, str(error)) from error

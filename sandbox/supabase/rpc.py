@@ -17,8 +17,9 @@ from sandbox.supabase.rows import rows
 _FUNCTIONS = """
     select coalesce(p.proargnames[:p.pronargs], '{}') as names, p.pronargdefaults as defaults,
            array(select format_type(oid, null) from unnest(p.proargtypes) oid) as types,
-           p.proretset as many, p.provolatile = 'v' as writes, p.prorettype = 2278 as void,
-           t.typtype = 'c' or coalesce(p.proargmodes && '{o,b,t}', false) as composite
+           p.proretset as many, p.prorettype = 2278 as void,
+           t.typtype = 'c' or coalesce(p.proargmodes && '{o,b,t}', false) as composite,
+           case when p.provolatile <> 'v' then set_config('transaction_read_only', 'on', true) end
     from pg_proc p join pg_type t on t.oid = p.prorettype
     where p.pronamespace = to_regnamespace(quote_ident(%s)) and p.proname = %s
       and p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger')
@@ -30,8 +31,6 @@ def call(connection: psycopg.Connection, name: str) -> Response:
         raise unknown("a function with a query string")
     text, arguments = _arguments()
     function = _function(connection, name, arguments)
-    if not function["writes"]:
-        connection.execute("set transaction read only")
     query, values = _call_query(name, function, arguments), [text] if arguments else []
     if function["void"]:
         connection.execute(query, values)

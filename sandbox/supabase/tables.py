@@ -23,7 +23,6 @@ def read(connection: psycopg.Connection, name: str) -> Response:
     if (name,) not in connection.execute(_TABLES, (schema(),)).fetchall():
         message = f"Could not find the table '{schema()}.{name}' in the schema cache"
         raise refusal(404, "PGRST205", message)
-    connection.execute("set transaction read only")
     condition, values = _condition(name)
     query = sql.SQL("select {} from {} where {}{}{}").format(
         _selected(name), sql.Identifier(schema(), name), condition, _order(name), _page()
