@@ -5,6 +5,7 @@ and prices are in pricing.py, subscriptions in subscribing.py."""
 import calendar
 import copy
 import secrets
+import string
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,9 +23,12 @@ UNLESS_EXPANDED = {"price": ("currency_options", "tiers")}
 ITEMS_SHOWN = 10
 
 
+_LETTERS = (string.ascii_letters + string.digits).encode()
+_OF_BYTES = bytes(_LETTERS[byte % len(_LETTERS)] for byte in range(256))
+
+
 def new_id(prefix: str, length: int = 16) -> str:
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-    return f"{prefix}_1" + "".join(secrets.choice(alphabet) for _ in range(length))
+    return f"{prefix}_1" + secrets.token_bytes(length).translate(_OF_BYTES).decode()
 
 
 def blank(kind: type) -> Json:

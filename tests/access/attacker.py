@@ -116,7 +116,8 @@ def settled_victims(service: Service) -> Ids:
 def attempts(fields: list[str], base: Json | None, victims: Ids, token: str) -> Iterator[Attempt]:
     """Everything to be tried with one call.
 
-    fields: those that the contract knows in its body. token: a session token of bob's.
+    fields: those that the contract knows in its body. victims: their identifiers, or several of
+    them with "; " between. token: a session token of bob's.
     """
     for whose, value in victims.items():
         nested: list[Any] = [[value], {"id": value}, {"clerk_user_id": value}]
@@ -140,8 +141,9 @@ def attempts(fields: list[str], base: Json | None, victims: Ids, token: str) -> 
         inner: Json = {"metadata": dict.fromkeys(CLAIMS, value)}
         inner |= {"public_metadata": inner["metadata"], "unsafe_metadata": inner["metadata"]}
         yield Attempt(f"{whose} in nested claims", claims=inner | {"o": {"id": value}})
-        if "/" not in value:
-            yield Attempt(f"{whose} in the path", path=f"/{value}")
+        for one in value.split("; "):
+            if "/" not in one:
+                yield Attempt(f"{whose} in the path", path=f"/{one}")
     cookies = f"__session={token}; __client={token}"
     yield Attempt("bob's token beside ours", headers={"Cookie": cookies, "X-Clerk-Token": token})
     yield Attempt("bob's token in the query", query=urlencode({"token": token, "__session": token}))
