@@ -6,6 +6,12 @@ READY := $(VENV)/.ready
 # Many processes run the same modules here; images often tell Python not to keep what it compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Tests make a hundred databases, whose files come and go: in memory, where there is room for them.
+MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "/dev/shm"}')
+ifneq ($(MEMORY),)
+test conformance: export TMPDIR = $(MEMORY)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help node sandbox example run test api settings conformance mutants mutation chaos dist traced image e2e nextjs frontend bench bench-schema check format lock licences clean
 
