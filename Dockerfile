@@ -1,5 +1,5 @@
 # The service and its pinned packages, nothing else. docs/docker.md says how to build and run it.
-ARG PYTHON_IMAGE=python:3.12-slim
+ARG PYTHON_IMAGE=python:3.14-slim
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /app

@@ -20,6 +20,7 @@ import pytest
 from flask import Flask
 from parrot import GARBAGE, KEY_IN_USE, KNOWN_TO_VENDORS, STRIPE, SUPABASE, Parrot
 from service_under_test import Log, MakeService, execute, last_event, refused, signature
+from started import wait_for
 from watch import Watch
 
 from portal_service import Settings, deadline
@@ -187,6 +188,8 @@ def rig(request: pytest.FixtureRequest, rigs: dict[str, Rig], world: World) -> R
 @BOTH_FORMATS
 def test_good_calls(rig: Rig, world: World) -> None:
     """Also what vendors were told: a session token goes to nobody."""
+    # Until it has looked at these vendors: nothing was seen yet, or those of another test.
+    wait_for(lambda: rig.http.get("/readyz").is_success)
     answers = {answer.status_code for answer in rig.all_calls()}
     ours = {"Authorization": f"Bearer {rig.token()}"}
     execute(world, "delete from subscriptions")

@@ -47,7 +47,7 @@ def podman(*arguments: str, check: bool = True) -> "subprocess.CompletedProcess[
 
 
 def base() -> str:
-    """The image that stands in for python:3.12-slim; made once, then kept."""
+    """The image that stands in for python:3.14-slim; made once, then kept."""
     if other := os.environ.get("PYTHON_IMAGE"):
         return other
     if podman("image", "exists", LOCAL_BASE, check=False).returncode != 0:
