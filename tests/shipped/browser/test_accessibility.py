@@ -57,6 +57,7 @@ def nameless(page: Page) -> list[Any]:
 
 
 def look_at(page: Page) -> None:
+    page.wait_for_load_state()  # with its style sheet, without which dark has no background
     assert nameless(page) == []
     assert page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.lang") == "en"
