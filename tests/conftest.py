@@ -24,8 +24,6 @@ from sandbox.postgres import Postgres
 from sandbox.web import Server
 from sandbox.world import World
 
-gc.disable()  # until all is collected, which makes a million objects that stay
-
 TESTS = Path(__file__).parent
 _WORKERS = "PYTEST_XDIST_WORKER_COUNT"
 
@@ -75,8 +73,7 @@ def pytest_collection_finish() -> None:
     """The garbage collector need not look through 5,000 tests again and again: 8% of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000)
-    gc.enable()
+    gc.set_threshold(20_000)
 
 
 def pytest_report_header() -> str:
