@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests make a hundred databases, whose files come and go: in memory, where there is room for them.
 MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "/dev/shm"}')
 ifneq ($(MEMORY),)
-test conformance: export TMPDIR = $(MEMORY)
+test conformance: export TMPDIR ?= $(MEMORY)
 endif
 
 .DEFAULT_GOAL := help
