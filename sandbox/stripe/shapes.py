@@ -3,7 +3,6 @@ is left out of them, and the older and the thin forms. Pure functions from value
 and prices are in pricing.py, subscriptions in subscribing.py."""
 
 import calendar
-import copy
 import secrets
 import string
 from datetime import UTC, datetime
@@ -74,6 +73,19 @@ def customer(now: int, livemode: bool, **more: Any) -> Json:
     }
 
 
+def copied(object: Json) -> Json:
+    """A copy of JSON, in a quarter of the time of copy.deepcopy: tests make many."""
+    return {name: _copied(each) for name, each in object.items()}
+
+
+def _copied(value: Any) -> Any:
+    if type(value) is dict:
+        return {name: _copied(each) for name, each in value.items()}
+    if type(value) is list:
+        return [_copied(each) for each in value]
+    return value
+
+
 def shown(value: Any) -> Any:
     """A copy of an object, or of several, as an answer or an event shows it: what is only given
     when it is asked for is left out, and of a subscription's items the first page is there."""
@@ -84,16 +96,19 @@ def shown(value: Any) -> Any:
     kind = value.get("object")
     if kind == "customer" and value.get("deleted"):
         return {name: value[name] for name in ("id", "object", "deleted")}
-    copied = {name: shown(each) for name, each in value.items()}
+    visible = {
+        name: shown(each) if isinstance(each, (dict, list)) else each
+        for name, each in value.items()
+    }
     for name in UNLESS_EXPANDED.get(str(kind), ()):
-        copied.pop(name, None)
-    if kind == "subscription" and "items" in copied:
-        items = copied["items"]  # an event's, when it is listed, are the first page already
+        visible.pop(name, None)
+    if kind == "subscription" and "items" in visible:
+        items = visible["items"]  # an event's, when it is listed, are the first page already
         items["has_more"] = items["has_more"] or len(items["data"]) > ITEMS_SHOWN
         items["data"] = items["data"][:ITEMS_SHOWN]
     if kind == "billing_portal.configuration":
-        copied["features"].get("subscription_update", {}).pop("products", None)
-    return copied
+        visible["features"].get("subscription_update", {}).pop("products", None)
+    return visible
 
 
 def event(type: str, object: Json, now: int, previous: Json | None = None) -> Json:
@@ -123,7 +138,7 @@ def in_version(object: Json, version: str) -> Json:
     """An object as an endpoint or a client on that release sees it."""
     if version >= BASIL or object.get("object") != "subscription":
         return object
-    old = copy.deepcopy(object)
+    old = copied(object)
     for name in ("billing_mode", "billing_schedules", "customer_account", "status_details"):
         old.pop(name, None)
     for name in ("managed_payments", "presentment_details"):

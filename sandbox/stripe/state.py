@@ -4,7 +4,6 @@ Each method is one step under the account's lock. What the steps do is in the mo
 calls of Stripe's API are in calls.py.
 """
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -36,30 +35,30 @@ class StripeState(Account):
             for customer in reversed(self.customers.values()):
                 mine = customer["metadata"].get("clerk_user_id") == clerk_user_id
                 if mine and not customer.get("deleted"):
-                    return copy.deepcopy(customer)
+                    return shapes.copied(customer)
             return None
 
     def add_product(self, id: str | None = None, name: str = "Product", **more: Any) -> Json:
         """Something new to sell. more: other fields of a product."""
         with self.lock:
-            return copy.deepcopy(catalogue.add_product(self, id, name, **more))
+            return shapes.copied(catalogue.add_product(self, id, name, **more))
 
     def add_price(self, id: str | None, product: str, amount: int | None, **more: Any) -> Json:
         """amount: in cents, or None. more: other fields of a price; `recurring` is a month."""
         with self.lock:
             self._have(self.products, product, "product")
-            return copy.deepcopy(catalogue.add_price(self, id, product, amount, **more))
+            return shapes.copied(catalogue.add_price(self, id, product, amount, **more))
 
     def archive(self, id: str) -> Json:
         """Sell this product or price no longer; who has it keeps it."""
         with self.lock:
             store = self.products if id in self.products else self.prices
             self._have(store, id, "product or price")
-            return copy.deepcopy(catalogue.change(self, store, id, {"active": False}))
+            return shapes.copied(catalogue.change(self, store, id, {"active": False}))
 
     def create_customer(self, **fields: Any) -> Json:
         with self.lock:
-            return copy.deepcopy(self.add_customer(**fields))
+            return shapes.copied(self.add_customer(**fields))
 
     def delete_customer(self, id: str) -> Json:
         """Delete a customer; what they subscribed to ends at once. KeyError for an unknown one."""
@@ -76,11 +75,11 @@ class StripeState(Account):
         """Change a customer's fields and say so, where something changed."""
         with self.lock:
             customer = self._have(self.customers, id, "customer")
-            before = copy.deepcopy(customer)
+            before = shapes.copied(customer)
             customer.update(changes)
             if customer != before:
                 self.emit("customer.updated", customer, shapes.changes(before, customer))
-            return copy.deepcopy(customer)
+            return shapes.copied(customer)
 
     def update_card(self, customer_id: str) -> Json:
         """The customer gave another card; every charge will use it."""
@@ -113,7 +112,7 @@ class StripeState(Account):
             self._have(self.customers, customer, "customer")
             metadata = owner if metadata is None else metadata
             made = self.subscribe(customer, [(price, quantity)], metadata=metadata, status=status)
-            return copy.deepcopy(made)
+            return shapes.copied(made)
 
     def subscribe(
         self,
@@ -154,14 +153,14 @@ class StripeState(Account):
                 self.announce(taken.event, before, after)
             if taken.invoice:
                 self.emit(f"invoice.{taken.invoice}", self.invoices[after["latest_invoice"]])
-            return copy.deepcopy(after)
+            return shapes.copied(after)
 
     def change(self, subscription_id: str, how: Callable[[Json], T]) -> tuple[Json, Json, T]:
         """Change a subscription, silently; one that `how` raises for stays as it was.
         Returns it as it was and as it is, and what `how` returned. The caller holds the lock.
         """
         before = self._have(self.subscriptions, subscription_id, "subscription")
-        after = copy.deepcopy(before)
+        after = shapes.copied(before)
         result = how(after)
         self.subscriptions[subscription_id] = after
         return before, after, result
@@ -187,7 +186,7 @@ class StripeState(Account):
         for delivery in sent:
             delivery.wait_answered(max(0.0, deadline - time.monotonic()))
         with self.lock:
-            return copy.deepcopy(self.sessions[session_id])
+            return shapes.copied(self.sessions[session_id])
 
     def _have(self, store: dict[str, Json], id: str, kind: str) -> Json:
         if id not in store or store[id].get("deleted"):

@@ -2,7 +2,6 @@
 mirror outside. Whoever plays a script says who goes on: simulation.py.
 """
 
-import copy
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from portal_service.subscription import Row
+from sandbox.stripe import shapes
 from sandbox.stripe.state import StripeState
 
 Json = dict[str, Any]
@@ -156,12 +156,12 @@ class SteppedStripe:
     def subscription(self, subscription_id: str) -> tuple[Json, datetime]:
         self._scheduler.stop("asking Stripe")
         self.questions += 1
-        found = copy.deepcopy(self._account.subscriptions[subscription_id])
+        found = shapes.copied(self._account.subscriptions[subscription_id])
         self._scheduler.stop(f"Stripe says {found['status']}")
         return found, datetime.fromtimestamp(self._account.now(), UTC)
 
     def checkout_session(self, session_id: str) -> Json:
-        return copy.deepcopy(self._account.sessions[session_id])
+        return shapes.copied(self._account.sessions[session_id])
 
 
 class SteppedRealStripe:
