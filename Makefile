@@ -83,7 +83,7 @@ image: $(READY) ## Build the Docker image without Docker and run it, as root on 
 	@$(BIN)/python -m pytest --image tests/shipped/image
 
 e2e: $(READY) ## Click through the sandbox in headless Chromium; screenshots in .artifacts/e2e
-	@$(BIN)/python -m pytest -n auto --e2e tests/shipped/browser
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --e2e tests/shipped/browser
 
 nextjs: $(READY) ## Build Next.js apps, the tutorial's and the example, and click through them. Needs Node 20.9 or later
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --nextjs tests/shipped/nextjs
