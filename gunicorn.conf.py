@@ -11,6 +11,7 @@ import os
 import sys
 
 import gunicorn.http.wsgi
+import pydantic
 from dotenv import load_dotenv
 from gunicorn import glogging
 
@@ -45,6 +46,10 @@ if "requests" not in sys.modules:
     import stripe  # noqa: F401
 
     del sys.modules["requests"]
+
+# Parts of Supabase's SDK that the service never asks make eighty models of data when they are
+# loaded. Whoever uses one has it built then.
+pydantic.BaseModel.model_config["defer_build"] = True
 
 from portal_service import ConfigError, Settings  # noqa: E402
 from portal_service.gunicorn_worker import Worker  # noqa: E402

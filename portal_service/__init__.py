@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Flask, current_app
+from flask.cli import AppGroup
 from flask.sansio.app import App
 from flask_cors import CORS
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -23,7 +24,7 @@ from portal_service import (
     routing,
     webhook,
 )
-from portal_service.commands import COMMANDS
+from portal_service.commands import NAMES, OnDemand
 from portal_service.config import ConfigError, Settings
 from portal_service.services import Services
 
@@ -89,8 +90,7 @@ def _billing_blueprint(services: Services, in_host_app: bool) -> Blueprint:
         clerk_webhook.add_routes(bp)
     bp.add_url_rule("/openapi.json", view_func=health.openapi, endpoint="openapi")
     routing.add_catch_all(bp)
-    for command in COMMANDS:
-        bp.cli.add_command(command)
+    bp.cli = AppGroup(commands=OnDemand(*NAMES))
     bp.record(lambda state: services.attach(state.app))
     return bp
 

@@ -8,8 +8,7 @@ from flask import Flask
 from flask.cli import ScriptInfo
 
 from portal_service import ConfigError, __version__, create_app
-from portal_service.commands import COMMANDS
-from portal_service.commands.serve import serve
+from portal_service.commands import NAMES, OnDemand
 
 
 def _app() -> Flask:
@@ -20,7 +19,7 @@ def _app() -> Flask:
         raise click.ClickException(str(error)) from error
 
 
-@click.group(commands=[*COMMANDS, serve])
+@click.group(commands=OnDemand(*NAMES, "serve"))
 @click.version_option(__version__, message="portal-service %(version)s")
 def main() -> None:
     """Stripe's customer portal, checkout and subscription status for Clerk and Supabase.

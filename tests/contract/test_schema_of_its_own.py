@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from psycopg.rows import dict_row
 from service_under_test import Json, MakeService, Service, last_event
 
-from portal_service.commands import migrate as write_migrations
+from portal_service.commands.migrate import migrate as write_migrations
 from sandbox.postgres import Postgres, migrate
 from sandbox.supabase import api as supabase_api
 from sandbox.web import Server

@@ -80,19 +80,28 @@ def test_the_file_is_enough_for_the_entry_point_and_never_read_by_the_package(
 
 
 def test_gunicorns_settings_read_the_file_too_and_real_variables_win(tmp_path: Path) -> None:
-    """And load no library for HTTP: it is for others, as it was, and only where they ask for it."""
+    """And load neither what others may ask for, which then is there as ever, nor any command."""
     load = f"""
 import runpy, sys
 def load():
     return runpy.run_path({str(ROOT / "gunicorn.conf.py")!r})
 conf = load()
+import wsgi
 print(conf["workers"], conf["threads"], "requests" in sys.modules)
+print([name for name in sys.modules if name.startswith("portal_service.commands.")])
 conf["on_exit"](None)
 import requests
 load()["on_exit"](None)
 print(sys.modules["requests"] is requests, requests.get.__name__)
+from storage3.types import VectorIndex
+from pydantic import ValidationError
+print(VectorIndex.__pydantic_complete__)
+try:
+    VectorIndex.model_validate({{}})
+except ValidationError as error:
+    print(error.title, VectorIndex.__pydantic_complete__)
 """
     told = GOOD | {"WEB_CONCURRENCY": "3", "THREADS": "5"}
     ended = start([sys.executable, "-c", load], tmp_path, told, THREADS="7")
     assert [ended.returncode, ended.stderr] == [0, ""]
-    assert ended.stdout == "3 7 False\nTrue get\n"
+    assert ended.stdout == "3 7 False\n[]\nTrue get\nFalse\nVectorIndex True\n"

@@ -15,8 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from flask import Flask
 
-from portal_service.commands import migrate
-from portal_service.commands.migrate import SOURCE
+from portal_service.commands.migrate import SOURCE, migrate
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO = {

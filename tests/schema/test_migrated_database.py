@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from bench.statements import split
-from portal_service.commands import migrate as write_migrations
 from portal_service.commands.migrate import BEFORE_A_BIG_TABLE
+from portal_service.commands.migrate import migrate as write_migrations
 from portal_service.commands.own_schema import checked_schema
 from sandbox.postgres import Postgres, migrate, program
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from stripe_account import Account
 from supabase import Client, ClientOptions, create_client
 
-from portal_service.commands import migrate as write_migrations
+from portal_service.commands.migrate import migrate as write_migrations
 from sandbox.faults import Faults
 from sandbox.postgres import Postgres, migrate
 from sandbox.supabase.api import api_key, create_app

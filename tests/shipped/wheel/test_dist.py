@@ -17,7 +17,7 @@ from packaging.metadata import Metadata
 from started import StartedSandbox
 
 from portal_service import __version__
-from portal_service.commands import COMMANDS
+from portal_service.commands import NAMES
 from sandbox.world import World
 
 PACKAGE = ROOT / "portal_service"
@@ -106,13 +106,13 @@ def test_the_metadata_is_valid_and_names_no_address(wheel: Path) -> None:
 # The command, in an empty folder
 
 
-@pytest.mark.parametrize("name", ["", "serve", *(command.name or "" for command in COMMANDS)])
+@pytest.mark.parametrize("name", ["", "serve", *NAMES])
 def test_each_command_has_its_help(command: Command, name: str) -> None:
     said = command(*([name] if name else []), "--help")
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout.startswith(f"Usage: portal-service {name}".rstrip())
     if not name:
-        assert all(f"\n  {other.name} " in said.stdout for other in COMMANDS)
+        assert all(f"\n  {other} " in said.stdout for other in NAMES)
 
 
 def test_it_says_its_version(command: Command) -> None:
