@@ -39,6 +39,7 @@ def session_url(
     whose = owner.metadata(clerk_owner_id, buyer=clerk_user_id)
     wanted = _wanted(services, clerk_owner_id, whose, fields, origin)
     services.prices.refuse_bad_fields(fields)
+    services.stripe.refuse_while_resting()
     account = _refuse_running(services, services.database.account(clerk_owner_id))
     wanted["line_items"] = [_line(services, fields)]
     customer = _customer(services, account, None)

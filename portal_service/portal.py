@@ -31,6 +31,7 @@ def session_url(
     app_url = settings.app_url_for(origin)
     return_url = inputs.return_url(fields, settings, app_url)
     return_url = return_url or app_url + settings.portal_return_path
+    services.stripe.refuse_while_resting()
     account = services.database.account(clerk_owner_id)
     running = next(iter(running_rows(account, settings.plans, settings.entitled_statuses)), None)
     customer = _customer(services, account, running)

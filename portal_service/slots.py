@@ -123,6 +123,15 @@ class Slots:
         finally:
             self._leave(vendor, tries=False, timed_out=None)
 
+    def refuse_while_resting(self, vendor: str) -> None:
+        """For who would do other work before asking, for nothing. Raises NoSlot."""
+        with self._lock:
+            try:
+                _let_rest(self._vendors[vendor])
+            except NoSlot as refusal:
+                _count(self._vendors[vendor], refusal)
+                raise
+
     def waiting(self, vendor: str) -> int:
         """How many threads wait for the vendor at this moment."""
         return self._vendors[vendor].waiting
@@ -135,9 +144,7 @@ class Slots:
             try:
                 if takes_place:
                     self._wait_for_place(vendor)
-                tries = is_call and vendor.timeouts >= TIMEOUTS_IN_A_ROW
-                if tries and (vendor.is_tried or time.monotonic() < vendor.rests_until):
-                    raise NoSlot("resting")
+                tries = is_call and _let_rest(vendor)
             except NoSlot as refusal:
                 _count(vendor, refusal)
                 raise
@@ -174,6 +181,14 @@ class Slots:
                 _note_answer(vendor)
             for one in self._vendors.values():  # the place may be one of those for all together
                 one.freed.notify()
+
+
+def _let_rest(vendor: _Vendor) -> bool:
+    """Whether a call now is the one that tries for all. Raises NoSlot where none may be made."""
+    tries = vendor.timeouts >= TIMEOUTS_IN_A_ROW
+    if tries and (vendor.is_tried or time.monotonic() < vendor.rests_until):
+        raise NoSlot("resting")
+    return tries
 
 
 def _note_timeout(vendor: _Vendor) -> None:

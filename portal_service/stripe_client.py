@@ -11,7 +11,8 @@ import stripe
 from portal_service import deadline
 from portal_service.config import Settings
 from portal_service.sdk_transports import StripeTransport
-from portal_service.stripe_errors import translated
+from portal_service.slots import NoSlot
+from portal_service.stripe_errors import StripeUnavailable, translated
 from portal_service.subscription import StripeObject
 from portal_service.transport import Transport
 
@@ -43,6 +44,13 @@ class StripeClient:
     def connect(self) -> None:
         """Make the SDK's client now, not with the first question."""
         _ = self._client
+
+    def refuse_while_resting(self) -> None:
+        """Before the database is asked for what could not be done. Raises StripeUnavailable."""
+        try:
+            self._transport.refuse_while_resting("stripe")
+        except NoSlot as error:
+            raise StripeUnavailable from error
 
     @cached_property
     def _client(self) -> stripe.StripeClient:

@@ -106,6 +106,14 @@ class Transport:
             VENDOR_REFUSED.labels(vendor, call, refused.reason).inc()
             raise
 
+    def refuse_while_resting(self, vendor: str) -> None:
+        """For who would do other work before asking, for nothing. Raises NoSlot."""
+        try:
+            self._slots.refuse_while_resting(vendor)
+        except NoSlot as refused:
+            VENDOR_REFUSED.labels(vendor, "any", refused.reason).inc()
+            raise
+
     def _exchange(
         self,
         method: str,

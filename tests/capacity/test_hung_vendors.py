@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from prometheus_client import REGISTRY
 from service_under_test import MakeService, OtherStripe, Service, last_event, link, refused, rows
 from werkzeug.test import TestResponse
 
@@ -50,6 +51,34 @@ def test_a_stripe_that_is_slow_is_unavailable_after_its_timeout_and_one_retry(
 
     refused(service_at(stuck_stripe, stripe_timeout=0.5).portal(), "stripe_unavailable")
     assert 1 <= len(stuck_stripe.state.portal_sessions) <= 2
+
+
+@pytest.mark.parametrize("path", ["portal", "checkout"])
+def test_while_stripe_is_left_alone_the_database_is_not_asked_for_nothing(
+    world: World,
+    service_at: Callable[..., Service],
+    stuck_stripe: OtherStripe,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    monkeypatch.setattr("portal_service.transport._TELLING_SECONDS", 0.1)
+    monkeypatch.setattr("portal_service.slots.TIMEOUTS_IN_A_ROW", 1)
+    monkeypatch.setattr("portal_service.slots.REST_SECONDS", 300.0)
+    link(world, stuck_stripe.state.create_customer()["id"])
+    service = service_at(stuck_stripe, stripe_timeout=0.3)
+    ask = getattr(service, path)
+    refused(ask(), "stripe_unavailable")
+
+    world.faults.database = "down"
+    before = refusals()
+    refused(ask(), "stripe_unavailable")
+    assert refusals() == before + 1
+    refused(service.status(), "database_unavailable")
+
+
+def refusals() -> float:
+    labels = {"vendor": "stripe", "call": "any", "reason": "resting"}
+    return REGISTRY.get_sample_value("portal_vendor_refused_total", labels) or 0.0
 
 
 @pytest.mark.parametrize("path", ["portal", "checkout", "webhook"])

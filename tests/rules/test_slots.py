@@ -121,6 +121,23 @@ def test_a_vendor_that_times_out_five_times_is_left_alone_for_five_seconds(clock
         pass
 
 
+def test_who_would_work_for_nothing_is_told_of_a_rest_and_takes_no_place(clock: Clock) -> None:
+    of = Slots(8)
+    for _ in range(TIMEOUTS_IN_A_ROW):
+        of.refuse_while_resting("stripe")
+        ends_in(of, TimedOut())
+    with pytest.raises(NoSlot, match="resting"):
+        of.refuse_while_resting("stripe")
+    of.refuse_while_resting("supabase")
+    clock.now += REST_SECONDS
+    of.refuse_while_resting("stripe")
+    of.refuse_while_resting("stripe")  # which is not the one that tries
+    with of.asking("stripe"), pytest.raises(NoSlot, match="resting"):
+        of.refuse_while_resting("stripe")
+    of.refuse_while_resting("stripe")
+    assert of.waiting("stripe") == 0
+
+
 def test_one_that_tries_in_vain_begins_the_rest_again(clock: Clock) -> None:
     of = Slots(8)
     for _ in range(TIMEOUTS_IN_A_ROW):
