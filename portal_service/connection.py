@@ -13,12 +13,12 @@ import ssl
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httptools
 
 _READ_BYTES = 65_536
-_CLOSE_ENOUGH_SECONDS = 0.01  # to set a socket's time-out anew is a call to the kernel
 _GZIP_OR_ZLIB = 47  # zlib's number for: whichever of them the first bytes are
 _TARGET = re.compile(r"[!-~]+")  # what a request line may name: no blank, no control character
 
@@ -109,9 +109,17 @@ class Connection:
     """until, wherever it stands: the end on the monotonic clock; TimeoutError is raised then."""
 
     def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
-        self._allowed = 0.0  # seconds: the socket's own time-out
+        self._take(connected)
         self.may_be_kept = True
+
+    def _take(self, connected: socket.socket) -> None:
+        """The socket itself waits for nothing: with a time-out it would ask the kernel twice, each
+        time another thread takes the interpreter meanwhile, and to get it back takes its turn.
+        """
+        connected.setblocking(False)
+        self._socket = connected
+        self._readable = select.poll()
+        self._readable.register(connected, select.POLLIN)
 
     @classmethod
     def to(cls, host: str, port: int, until: float) -> "Connection":
@@ -134,8 +142,8 @@ class Connection:
 
     def encrypt(self, tls: ssl.SSLContext, host: str, until: float) -> None:
         """Raises OSError, where the certificate is not one of the host's too."""
-        self._allow(until)
-        self._socket = tls.wrap_socket(self._socket, server_hostname=host)
+        self._socket.settimeout(_left(until))
+        self._take(tls.wrap_socket(self._socket, server_hostname=host))
 
     def ask(self, request: bytes, until: float) -> Answer:
         """One request and its answer. After any failure the connection is of no use.
@@ -152,26 +160,33 @@ class Connection:
 
     def is_dropped(self) -> bool:
         """Whether the other side ended it, or said something unasked, while it was idle."""
-        idle = select.poll()
-        idle.register(self._socket, select.POLLIN)
-        return bool(idle.poll(0))
+        return bool(self._readable.poll(0))
 
     def close(self) -> None:
         self._socket.close()
 
     def _send(self, data: bytes, until: float) -> None:
-        self._allow(until)
-        self._socket.sendall(data)
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self._socket.send(left) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                writable = select.poll()
+                writable.register(self._socket, select.POLLOUT)
+                _wait(writable, until)
+            except ssl.SSLWantReadError:
+                _wait(self._readable, until)
 
     def _receive(self, until: float) -> bytes:
-        self._allow(until)
-        return self._socket.recv(_READ_BYTES)
+        while True:
+            if not self._has_decrypted():
+                _wait(self._readable, until)
+            with suppress(BlockingIOError, ssl.SSLWantReadError):  # half of a record of TLS
+                return self._socket.recv(_READ_BYTES)
 
-    def _allow(self, until: float) -> None:
-        left = _left(until)
-        if not 0 <= self._allowed - left < _CLOSE_ENOUGH_SECONDS:
-            self._socket.settimeout(left)
-            self._allowed = left
+    def _has_decrypted(self) -> bool:
+        """Whether something can be read that the kernel no longer knows of."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
 
 def request_bytes(
@@ -209,6 +224,12 @@ def _connected(host: str, port: int, until: float) -> socket.socket:
         else:
             return connecting
     raise OSError("the name has no address")
+
+
+def _wait(for_: select.poll, until: float) -> None:
+    """Raises TimeoutError."""
+    if not for_.poll(_left(until) * 1000):
+        raise TimeoutError
 
 
 def _left(until: float) -> float:

@@ -1,6 +1,7 @@
 """The one way out, over real sockets."""
 
 import gzip
+import os
 import socket
 import ssl
 import threading
@@ -25,6 +26,7 @@ from portal_service.slots import NoSlot, Slots, TimedOut
 from portal_service.transport import ConnectionLost, Transport, Unreachable, template
 
 SHORT = 0.3
+BEYOND_BUFFERS = 8 * 1024 * 1024  # bytes: more than the kernel takes for a socket at once
 
 
 @pytest.fixture
@@ -292,6 +294,29 @@ def test_a_vendor_that_drips_over_tls_ends_in_time(
     dripping = drips(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x", b"\r\nContent-Length: 0\r\n\r\n")
     with wire(dripping, context=context) as server, pytest.raises(TimedOut):
         ask(transport, server, timeout=SHORT)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_what_no_buffer_holds_goes_there_and_comes_back(
+    transport: Transport, certificate: Path, monkeypatch: pytest.MonkeyPatch, encrypted: bool
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    sent, said = os.urandom(BEYOND_BUFFERS), os.urandom(BEYOND_BUFFERS)
+    answer = answers(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+    with wire(answer, context=context if encrypted else None) as server:
+        for _ in range(2):
+            heard = transport.ask("stripe", "POST", server.url + "/v1/prices", {}, sent, 30)
+            assert heard.body == said
+        assert [request.endswith(sent) for request in server.requests] == [True, True]
+        assert server.connections == 1
+
+
+def test_who_does_not_take_the_question_is_a_time_out(transport: Transport) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(TimedOut):
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/prices"
+        transport.ask("stripe", "POST", url, {}, bytes(4 * BEYOND_BUFFERS), SHORT)
 
 
 @pytest.mark.parametrize("value", ["http://localhost:{port}", "localhost:{port}"])
