@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import httptools
 
-_READ_BYTES = 65_536
+_READ_BYTES = 65_536  # more than a record of TLS has: what is left of one, poll doesn't know of
 _GZIP_OR_ZLIB = 47  # zlib's number for: whichever of them the first bytes are
 _TARGET = re.compile(r"[!-~]+")  # what a request line may name: no blank, no control character
 
@@ -113,8 +113,9 @@ class Connection:
         self.may_be_kept = True
 
     def _take(self, connected: socket.socket) -> None:
-        """The socket itself waits for nothing: with a time-out it would ask the kernel twice, each
-        time another thread takes the interpreter meanwhile, and to get it back takes its turn.
+        """The socket itself waits for nothing, and we by poll where there is something to wait for:
+        one with a time-out polls before each step, and each call to the kernel costs the thread
+        its turn in the interpreter.
         """
         connected.setblocking(False)
         self._socket = connected
@@ -179,14 +180,9 @@ class Connection:
 
     def _receive(self, until: float) -> bytes:
         while True:
-            if not self._has_decrypted():
-                _wait(self._readable, until)
+            _wait(self._readable, until)
             with suppress(BlockingIOError, ssl.SSLWantReadError):  # half of a record of TLS
                 return self._socket.recv(_READ_BYTES)
-
-    def _has_decrypted(self) -> bool:
-        """Whether something can be read that the kernel no longer knows of."""
-        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
 
 
 def request_bytes(
